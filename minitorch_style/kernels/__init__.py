@@ -1,0 +1,36 @@
+"""Kernel sets: numbers in, numbers out. They know layers' geometry, no network."""
+
+from __future__ import annotations
+
+import os
+
+from minitorch_style.errors import SettingsError, UnsupportedError
+from minitorch_style.kernels.kernel_set import KernelSet
+
+KERNEL_SETS = ("auto", "numpy", "numba")
+
+
+def _numba_usable() -> bool:
+    if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
+        return False  # as interpreted Python the fast kernels would be the slow ones
+    try:
+        import numba  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def kernel_set(name: str = "auto") -> KernelSet:
+    """`numba`, `numpy`, or for `auto` the fastest that works here. A set that was asked for by name and cannot run is
+    an UnsupportedError."""
+    if name not in KERNEL_SETS:
+        raise SettingsError(f"no kernel set {name!r}; there are {', '.join(KERNEL_SETS)}")
+    if name == "numba" and not _numba_usable():
+        raise UnsupportedError("the numba kernels need the numba package and its compiler (NUMBA_DISABLE_JIT unset)")
+    if name == "numpy" or not _numba_usable():
+        from minitorch_style.kernels.numpy_set import NumpyKernels
+
+        return NumpyKernels()
+    from minitorch_style.kernels.numba_set import NumbaKernels
+
+    return NumbaKernels()

@@ -1,0 +1,56 @@
+"""Convolution of any geometry by tiles that read the padded picture in place, and other products of that form."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minitorch_style.kernels.buffers import Array
+from minitorch_style.kernels.numba_ops.compilation import parallel_kernel, prange
+from minitorch_style.kernels.numba_ops.microkernel import SHAPES, gemm_tile, panel_width, tile_rows
+from minitorch_style.kernels.numba_ops.tiles import finish
+
+TILE_FLOATS = max(rows * width for width, (rows, _) in SHAPES.items())
+
+
+def pack_panels(matrix: Array) -> tuple[Array, int]:
+    """(K, N) → (panels of `width` columns, each (K, width) and zero-filled, in a row; the width)."""
+    depth, columns = matrix.shape
+    width = panel_width(columns)
+    panels = -(-columns // width)
+    packed = np.zeros((panels, depth, width), np.float32)
+    for panel in range(panels):
+        part = matrix[:, panel * width : (panel + 1) * width]
+        packed[panel, :, : part.shape[1]] = part
+    return packed.ravel(), width
+
+
+@parallel_kernel
+def tiled_product(  # type: ignore[no-untyped-def]
+    x, x0, x_row, x_col, w, width, tile_m, count_a, step_a, count_b, step_b, depth,
+    out, o0, o_row, o_col, rows, columns, channels, bias, slope, mode, gate, g0, g_row, g_col,
+):  # fmt: skip
+    """out[i, j, :channels] = Σ_{a, b, k} x[i·x_row + j·x_col + a·step_a + b·step_b + k] · w[(a, b, k), :], then `finish`.
+
+    All arrays are flat, all steps in floats. Each row of the output is one task, whatever the number of threads.
+    """
+    total = count_a * count_b * depth
+    panels = (channels + width - 1) // width
+    for i in prange(rows):
+        tile = np.empty(TILE_FLOATS, np.float32)
+        for panel in range(panels):
+            c0 = panel * width
+            valid = min(width, channels - c0)
+            for j in range(0, columns, tile_m):
+                gemm_tile(
+                    width, x, x0 + i * x_row + j * x_col, w, panel * total * width, tile, 0,
+                    count_a, step_a, count_b, step_b, depth, 1, x_col, width, width,
+                )  # fmt: skip
+                finish(
+                    tile, 0, width, min(tile_m, columns - j), valid, out, o0 + i * o_row + j * o_col + c0, o_col,
+                    bias, slope, c0, mode, gate, g0 + i * g_row + j * g_col + c0, g_col,
+                )  # fmt: skip
+
+
+def overread(width: int, column_step: int) -> int:
+    """Floats beyond the last pixel of its input that `tiled_product` may read."""
+    return tile_rows(width) * column_step

@@ -1,0 +1,176 @@
+"""The SIMD tile of every matrix product: LLVM IR written by hand, so that the accumulators stay in registers.
+
+    tile[m, n] = Σ_{a, b, k} x[x0 + a·step_a + b·step_b + m·step_m + k·step_k] · w[w0 + (flat index of a, b, k)·ldw + n]
+
+for m < rows and n < columns of the tile. With steps over a padded picture this is a convolution without im2col; with
+one (a, b) it is a plain matrix product. A tile is `rows × columns` floats, written to `out` with row length `ldo`.
+
+Tile shapes follow the vector registers of the host: columns are one to four vectors, and the accumulators fill most of
+the 16 or 32 registers there are (Goto & van de Geijn 2008; the idea of steps instead of im2col is that of Georganas et
+al. 2018). `PANELS` lists the widths; weights are packed in panels of one of them by `panel_width`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+
+from minitorch_style.kernels.numba_ops.compilation import VECTOR_WIDTH, WIDE_REGISTERS, intrinsic, kernel, types
+
+FLOAT = ir.FloatType()
+INDEX = ir.IntType(64)
+
+
+def _shapes() -> dict[int, tuple[int, int]]:
+    """{columns: (rows, vector width)}, widest first."""
+    if VECTOR_WIDTH == 16:
+        return {64: (6, 16), 32: (12, 16), 16: (12, 16), 8: (12, 8)}
+    if WIDE_REGISTERS:
+        return {16: (6, VECTOR_WIDTH), 8: (12, VECTOR_WIDTH), 4: (12, VECTOR_WIDTH)}
+    if VECTOR_WIDTH == 8:
+        return {16: (6, 8), 8: (10, 8)}
+    return {8: (4, 4), 4: (8, 4)}
+
+
+SHAPES = _shapes()
+PANELS = tuple(SHAPES)
+MAX_ROWS = max(rows for rows, _ in SHAPES.values())
+
+
+def panel_width(columns: int) -> int:
+    """The panel width that wastes least on a matrix of so many columns, the wider one where two are equal."""
+    return min(PANELS, key=lambda width: (-(-columns // width) * width, -width))
+
+
+def tile_rows(width: int) -> int:
+    return SHAPES[width][0]
+
+
+def _pointer(builder: Any, base: Any, index: Any) -> Any:
+    return builder.gep(base, [index], inbounds=True)
+
+
+def _loop(builder: Any, count: Any, pointers: list[Any], body: Any, accumulators: list[Any]) -> list[Any]:
+    """A counted loop that carries `pointers` and `accumulators`; `body` returns their next values."""
+    entry = builder.block
+    head = builder.append_basic_block("head")
+    work = builder.append_basic_block("work")
+    done = builder.append_basic_block("done")
+    builder.branch(head)
+    builder.position_at_end(head)
+    index = builder.phi(INDEX)
+    index.add_incoming(INDEX(0), entry)
+    carried = []
+    for value in pointers + accumulators:
+        phi = builder.phi(value.type)
+        phi.add_incoming(value, entry)
+        carried.append(phi)
+    builder.cbranch(builder.icmp_signed("<", index, count), work, done)
+    builder.position_at_end(work)
+    following = body(carried[: len(pointers)], carried[len(pointers) :])
+    index.add_incoming(builder.add(index, INDEX(1)), builder.block)
+    for phi, value in zip(carried, following, strict=True):
+        phi.add_incoming(value, builder.block)
+    builder.branch(head)
+    builder.position_at_end(done)
+    return carried
+
+
+def _fmuladd(module: Any, vector: Any) -> Any:
+    """LLVM's a·b + c, fused where the processor can: `llvm.fma` would call the C library where it cannot."""
+    name = f"llvm.fmuladd.v{vector.count}f32"
+    if name in module.globals:
+        return module.globals[name]
+    return ir.Function(module, ir.FunctionType(vector, [vector] * 3), name)
+
+
+def emit_tile(builder: Any, rows: int, width: int, lanes: int, x: Any, w: Any, out: Any, steps: dict[str, Any]) -> None:
+    """Writes the tile product into `builder`. x, w, out point at floats; `steps` holds the 64-bit integers
+    count_a, step_a, count_b, step_b, depth, step_k, step_m, ldw, ldo."""
+    vector = ir.VectorType(FLOAT, lanes)
+    vectors = width // lanes
+    fma = _fmuladd(builder.module, vector)
+    zero = ir.Constant(vector, [0.0] * lanes)
+    lane_zero = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
+    undefined = ir.Constant(vector, ir.Undefined)
+
+    def splat(scalar: Any) -> Any:
+        return builder.shuffle_vector(builder.insert_element(undefined, scalar, ir.IntType(32)(0)), undefined, lane_zero)
+
+    def load(pointer: Any) -> Any:
+        loaded = builder.load(builder.bitcast(pointer, vector.as_pointer()))
+        loaded.align = 4
+        return loaded
+
+    row_offsets = [builder.mul(INDEX(m), steps["step_m"]) for m in range(rows)]
+
+    def over_depth(pointers: list[Any], accumulators: list[Any]) -> list[Any]:
+        x_k, w_k = pointers
+        columns = [load(_pointer(builder, w_k, INDEX(v * lanes))) for v in range(vectors)]
+        following = []
+        for m in range(rows):
+            value = builder.load(_pointer(builder, x_k, row_offsets[m]))
+            value.align = 4
+            scalar = splat(value)
+            following += [builder.call(fma, [scalar, columns[v], accumulators[m * vectors + v]]) for v in range(vectors)]
+        return [_pointer(builder, x_k, steps["step_k"]), _pointer(builder, w_k, steps["ldw"]), *following]
+
+    def over_b(pointers: list[Any], accumulators: list[Any]) -> list[Any]:
+        x_b, w_b = pointers
+        carried = _loop(builder, steps["depth"], [x_b, w_b], over_depth, accumulators)
+        return [_pointer(builder, x_b, steps["step_b"]), carried[1], *carried[2:]]
+
+    def over_a(pointers: list[Any], accumulators: list[Any]) -> list[Any]:
+        x_a, w_a = pointers
+        carried = _loop(builder, steps["count_b"], [x_a, w_a], over_b, accumulators)
+        return [_pointer(builder, x_a, steps["step_a"]), carried[1], *carried[2:]]
+
+    carried = _loop(builder, steps["count_a"], [x, w], over_a, [zero] * (rows * vectors))
+    accumulators = carried[2:]
+    for m in range(rows):
+        row = _pointer(builder, out, builder.mul(INDEX(m), steps["ldo"]))
+        for v in range(vectors):
+            target = builder.bitcast(_pointer(builder, row, INDEX(v * lanes)), vector.as_pointer())
+            builder.store(accumulators[m * vectors + v], target).align = 4
+
+
+STEP_NAMES = ("count_a", "step_a", "count_b", "step_b", "depth", "step_k", "step_m", "ldw", "ldo")
+
+
+def _make_tile(rows: int, width: int, lanes: int) -> Any:
+    @intrinsic
+    def tile(typing_context, x, x0, w, w0, out, o0, count_a, step_a, count_b, step_b, depth, step_k, step_m, ldw, ldo):  # type: ignore[no-untyped-def]
+        signature = types.void(x, types.int64, w, types.int64, out, types.int64, *([types.int64] * len(STEP_NAMES)))
+
+        def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            pointers = []
+            for position in (0, 2, 4):
+                array = context.make_array(signature.args[position])(context, builder, arguments[position])
+                pointers.append(_pointer(builder, array.data, arguments[position + 1]))
+            steps = dict(zip(STEP_NAMES, arguments[6:], strict=True))
+            emit_tile(builder, rows, width, lanes, *pointers, steps)
+            return context.get_dummy_value()
+
+        return signature, codegen
+
+    return tile
+
+
+_TILES = [_make_tile(rows, width, lanes) for width, (rows, lanes) in SHAPES.items()]
+# Machines with fewer tile shapes repeat the last one, which no width selects.
+_tile_0, _tile_1, _tile_2, _tile_3 = (_TILES * 4)[:4] if len(_TILES) == 1 else (_TILES + [_TILES[-1]] * 2)[:4]
+_WIDTH_0, _WIDTH_1, _WIDTH_2 = (*PANELS, 0, 0, 0)[:3]
+
+
+@kernel
+def gemm_tile(width, x, x0, w, w0, out, o0, count_a, step_a, count_b, step_b, depth, step_k, step_m, ldw, ldo):  # type: ignore[no-untyped-def]
+    """One tile of `tile_rows(width)` × `width`; reads whole tiles, so x and w must be readable that far."""
+    if width == _WIDTH_0:
+        _tile_0(x, x0, w, w0, out, o0, count_a, step_a, count_b, step_b, depth, step_k, step_m, ldw, ldo)
+    elif width == _WIDTH_1:
+        _tile_1(x, x0, w, w0, out, o0, count_a, step_a, count_b, step_b, depth, step_k, step_m, ldw, ldo)
+    elif width == _WIDTH_2:
+        _tile_2(x, x0, w, w0, out, o0, count_a, step_a, count_b, step_b, depth, step_k, step_m, ldw, ldo)
+    else:
+        _tile_3(x, x0, w, w0, out, o0, count_a, step_a, count_b, step_b, depth, step_k, step_m, ldw, ldo)

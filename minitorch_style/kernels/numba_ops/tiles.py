@@ -1,0 +1,40 @@
+"""What becomes of a finished tile: bias, activation, accumulation and gating on its way to memory."""
+
+from __future__ import annotations
+
+from minitorch_style.kernels.numba_ops.compilation import kernel
+
+# Bits of `mode`.
+ACTIVATE = 1  # y where positive, else slope[c] · y
+ACCUMULATE = 2  # add to what is there
+GATED = 4  # times 1 where the gate's output is positive, else gate_slope[c]
+
+
+@kernel
+def finish(tile, t0, ldt, rows, channels, out, o0, o_col, bias, slope, c0, mode, gate, g0, g_col):  # type: ignore[no-untyped-def]
+    """Writes `rows` pixels × `channels` of a tile to `out`, adding bias[c0 …]. `slope` serves activation or gate."""
+    for m in range(rows):
+        source = tile[t0 + m * ldt : t0 + m * ldt + channels]
+        target = out[o0 + m * o_col : o0 + m * o_col + channels]
+        add = bias[c0 : c0 + channels]
+        slopes = slope[c0 : c0 + channels]
+        if mode == ACTIVATE:
+            for c in range(channels):
+                value = source[c] + add[c]
+                target[c] = value if value > 0 else slopes[c] * value
+        elif mode == 0:
+            for c in range(channels):
+                target[c] = source[c] + add[c]
+        elif mode == ACCUMULATE:
+            for c in range(channels):
+                target[c] += source[c] + add[c]
+        else:
+            gates = gate[g0 + m * g_col : g0 + m * g_col + channels]
+            if mode == GATED:
+                for c in range(channels):
+                    value = source[c] + add[c]
+                    target[c] = value if gates[c] > 0 else slopes[c] * value
+            else:
+                for c in range(channels):
+                    value = target[c] + source[c] + add[c]
+                    target[c] = value if gates[c] > 0 else slopes[c] * value

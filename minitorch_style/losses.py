@@ -1,0 +1,68 @@
+"""The paper's mathematics, equations 1 to 6, on one layer's features; numbers in, numbers out.
+
+F: features of the picture being made, (H, W, N) float32; N maps of M = H·W positions.  P: the photo's features at the
+same layer.  G = FᵀF, (N, N) float64: the picture's Gram matrix (equation 3), A: the painting's.  Gram matrices come from
+a kernel set. Each loss comes with its gradient; that of the style loss as one towards G, which the kernel set takes on
+to F: F·(dG + dGᵀ).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Values = npt.NDArray[np.floating[Any]]
+Gram = npt.NDArray[np.float64]
+
+
+def content_loss(features: Values, target: Values) -> tuple[float, Values]:
+    """Equation 1, ½ Σ (F − P)², and equation 2, its gradient F − P.
+
+    Equation 2 has the gradient vanish where F < 0; F lies behind a ReLU here, whose backward pass sees to that.
+    """
+    difference = features - target
+    flat = difference.ravel()
+    value = sum(float(np.dot(part, part)) for part in np.array_split(flat, max(1, flat.size // 65536)))
+    return 0.5 * value, difference
+
+
+def mean_gram(gram: Gram, positions: int) -> Gram:
+    """G / M: the Gram matrix of one average position, comparable between pictures of different size."""
+    return gram / positions
+
+
+def style_loss(gram: Gram, positions: int, target: Gram) -> tuple[float, Gram]:
+    """Equation 3 and its gradient towards G (from which equation 5 follows: dE/dF = 1/(N²M²) · F·(G − A)).
+
+    `target` is A / M_A, the mean Gram matrix of the painting, which may be of another size than the picture:
+
+        E = 1/(4 N²) Σ (G/M − A/M_A)²        dE/dG = 1/(2 N² M) (G/M − A/M_A)
+
+    With M_A = M this is the paper's 1/(4 N² M²) Σ (G − A)². The bracket is symmetric, so F·(dG + dGᵀ) is equation 5.
+    """
+    maps = gram.shape[0]
+    difference = mean_gram(gram, positions) - target
+    value = float(np.sum(difference * difference)) / (4 * maps**2)
+    return value, difference / (2 * maps**2 * positions)
+
+
+def layer_weights(layers: int) -> float:
+    """w_l of equation 4: every layer counts the same, 1/5 for the paper's five."""
+    return 1.0 / layers
+
+
+def total_variation(pixels: Values) -> tuple[float, Values]:
+    """½ Σ of squared differences between neighbours, down and across, and its gradient; (H, W, 3) both.
+
+    Not in the paper. The squares of Mahendran & Vedaldi (2015) with β = 2.
+    """
+    down, across = np.diff(pixels, axis=0), np.diff(pixels, axis=1)
+    gradient = np.zeros_like(pixels)
+    gradient[1:] += down
+    gradient[:-1] -= down
+    gradient[:, 1:] += across
+    gradient[:, :-1] -= across
+    value = 0.5 * (np.sum(np.square(down), dtype=np.float64) + np.sum(np.square(across), dtype=np.float64))
+    return float(value), gradient

@@ -1,0 +1,44 @@
+"""VGG-16 and VGG-19 without their classifiers (Simonyan & Zisserman 2014), at any width and up to any convolution."""
+
+from __future__ import annotations
+
+from minitorch_style.errors import SettingsError
+from minitorch_style.layers import Conv2d, MaxPool2d, ReLU
+from minitorch_style.networks.architecture import INPUT, Architecture, Node
+
+CONVOLUTIONS = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
+WIDTH_FACTORS = (1, 2, 4, 8, 8)
+
+STYLE_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
+CONTENT_LAYERS = ("conv4_2",)
+
+
+def vgg(name: str, depth: int, width: int = 64, last: str | None = None, batch_norm: bool = False) -> Architecture:
+    """VGG-`depth` with `width` maps in its first block, ending at the convolution `last` (default: all of them).
+
+    Tap `convB_I` is the activation after that convolution's ReLU, as in Gatys et al.
+    """
+    nodes: list[Node] = []
+    taps: dict[str, str] = {}
+    before, channels = INPUT, 3
+    for block, count in enumerate(CONVOLUTIONS[depth], start=1):
+        if block > 1:
+            nodes.append(Node(f"pool{block - 1}", MaxPool2d(2), (before,)))
+            before = nodes[-1].name
+        for index in range(1, count + 1):
+            conv, relu, maps = f"conv{block}_{index}", f"relu{block}_{index}", width * WIDTH_FACTORS[block - 1]
+            nodes.append(Node(conv, Conv2d(channels, maps, 3, padding=1), (before,), batch_norm))
+            nodes.append(Node(relu, ReLU(), (conv,)))
+            taps[conv] = before = relu
+            channels = maps
+            if conv == last:
+                return _finished(name, nodes, taps)
+    if last is not None:
+        raise SettingsError(f"VGG-{depth} has no convolution {last}; it has {', '.join(taps)}")
+    return _finished(name, nodes, taps)
+
+
+def _finished(name: str, nodes: list[Node], taps: dict[str, str]) -> Architecture:
+    style = tuple(tap for tap in STYLE_LAYERS if tap in taps)
+    content = tuple(tap for tap in CONTENT_LAYERS if tap in taps) or (list(taps)[-1],)
+    return Architecture(name, tuple(nodes), taps, style, content)

@@ -1,0 +1,302 @@
+"""A plan: one network lowered, for one picture size and set of taps, to fused steps over buffers allocated once.
+
+`run` takes pixels to features, `run_back` the features' gradients to the pixels' gradient. A plan computes nothing that
+no tap needs, keeps only what the way back reads, and lets maps of one shape share memory when they do not meet.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from minitorch_style.errors import ShapeError
+from minitorch_style.kernels.buffers import Array, Buffer, Gate
+from minitorch_style.kernels.kernel_set import KernelSet
+from minitorch_style.layers import Add, Affine, AvgPool2d, Concat, Conv2d, MaxPool2d, PReLU, ReLU, Shape
+from minitorch_style.networks import INPUT, Architecture, Node
+from minitorch_style.steps import (
+    AddStep,
+    AffineStep,
+    AveragePoolStep,
+    ConcatStep,
+    ConvolutionStep,
+    LeakyStep,
+    MaxPoolStep,
+    Step,
+)
+
+PIXELS = "pixels"
+Inject = Callable[[str, Buffer, Buffer], None]
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """What a network was trained to see: (pixels − mean) · scale per RGB channel, pixels in [0, 1]."""
+
+    mean: tuple[float, float, float]
+    scale: tuple[float, float, float]
+
+
+@dataclass
+class _Value:
+    """A feature map between steps."""
+
+    shape: Shape
+    margin: int = 0
+    slack: int = 0
+    grad_margin: int = 0
+    grad_slack: int = 0
+    gate_slope: Array | None = None  # of an activation fused into the step that makes this value
+    kept: bool = False  # until the way back
+    readers: list[int] = field(default_factory=list)  # positions of the steps that read it
+
+
+class _Pool:
+    """Buffers by geometry, handed out while planning: one that nobody holds any more serves again."""
+
+    def __init__(self) -> None:
+        self.free: dict[tuple[Shape, int, int], list[int]] = defaultdict(list)
+        self.geometries: list[tuple[Shape, int, int]] = []
+
+    def take(self, shape: Shape, margin: int, slack: int) -> int:
+        key = (shape, margin, slack)
+        if self.free[key]:
+            return self.free[key].pop()
+        self.geometries.append(key)
+        return len(self.geometries) - 1
+
+    def give_back(self, slot: int) -> None:
+        self.free[self.geometries[slot]].append(slot)
+
+    @property
+    def nbytes(self) -> int:
+        return sum(4 * Buffer.floats(*key) for key in self.geometries)
+
+
+class Plan:
+    """See the module. Attributes: `taps` (in network order), `steps`, `nbytes` (of its buffers, indices and packed
+    weights; allocated at the first run).
+
+    Raises ShapeError if the picture is too small for a layer, SettingsError for unknown taps, UnsupportedError if a
+    forced algorithm cannot compute a layer it is named for.
+    """
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        parameters: Mapping[str, Array],
+        normalisation: Normalisation,
+        size: tuple[int, int],
+        taps: Iterable[str],
+        kernels: KernelSet,
+        gradient: bool = True,
+        algorithms: Mapping[str, str] | None = None,
+    ) -> None:
+        self.architecture, self.size, self.kernels, self.gradient = architecture, size, kernels, gradient
+        self.taps = architecture.require_taps(taps)
+        self._tapped = {architecture.taps[tap] for tap in self.taps}
+        nodes = architecture.until(self.taps)
+        shapes = architecture.shapes(size, nodes)
+        self._values = {name: _Value(shape) for name, shape in shapes.items()}
+        self._values[PIXELS] = _Value((*size, 3))
+        scale = np.array(normalisation.scale, np.float32)
+        offset = -np.array(normalisation.mean, np.float32) * scale
+        self.steps: list[Step] = [AffineStep(INPUT, (PIXELS,), kernels, scale, offset)]
+        self._lower(nodes, shapes, parameters, algorithms or {})
+        self._survey()
+        self._assign()
+        self._buffers: list[Buffer] | None = None
+
+    def _lower(
+        self,
+        nodes: tuple[Node, ...],
+        shapes: dict[str, Shape],
+        parameters: Mapping[str, Array],
+        algorithms: Mapping[str, str],
+    ) -> None:
+        """Appends a step for each node, or one for a convolution and the activation that alone reads it."""
+        readers: dict[str, list[Node]] = defaultdict(list)
+        for node in nodes:
+            for name in node.inputs:
+                readers[name].append(node)
+        fused: set[str] = set()
+        for node in nodes:
+            if node.name in fused:
+                continue
+            layer, kernels = node.layer, self.kernels
+            if isinstance(layer, Conv2d):
+                name, slope = node.name, None
+                following = readers[name]
+                if len(following) == 1 and name not in self._tapped:
+                    slope = _slope(following[0], layer.out_channels, parameters)
+                    if slope is not None and np.all(slope >= 0):  # so that the output's sign tells the input's
+                        name = following[0].name
+                        fused.add(name)
+                        self._values[name].gate_slope = slope
+                    else:
+                        slope = None
+                self.steps.append(
+                    ConvolutionStep(
+                        name,
+                        node.inputs,
+                        kernels.convolution(
+                            layer,
+                            parameters[f"{node.name}.weight"],
+                            parameters.get(f"{node.name}.bias"),
+                            slope,
+                            shapes[node.inputs[0]],
+                            self.gradient,
+                            algorithms.get(node.name),
+                        ),
+                        layer.macs(shapes[node.inputs[0]]),
+                    )
+                )
+            elif isinstance(layer, MaxPool2d):
+                self.steps.append(MaxPoolStep(node.name, node.inputs, kernels, layer, shapes[node.name]))
+            elif isinstance(layer, AvgPool2d):
+                self.steps.append(AveragePoolStep(node.name, node.inputs, kernels, layer))
+            elif isinstance(layer, ReLU | PReLU):
+                slope = _slope(node, shapes[node.name][2], parameters)
+                assert slope is not None
+                self.steps.append(LeakyStep(node.name, node.inputs, kernels, slope))
+            elif isinstance(layer, Affine):
+                weight, bias = parameters[f"{node.name}.weight"], parameters[f"{node.name}.bias"]
+                self.steps.append(AffineStep(node.name, node.inputs, kernels, weight, bias))
+            elif isinstance(layer, Concat):
+                self.steps.append(ConcatStep(node.name, node.inputs, kernels))
+            elif isinstance(layer, Add):
+                self.steps.append(AddStep(node.name, node.inputs, kernels))
+            else:
+                raise AssertionError(f"no step for {layer}")
+        self._values = {PIXELS: self._values[PIXELS], **{step.output: self._values[step.output] for step in self.steps}}
+
+    def _survey(self) -> None:
+        """Finds what each value needs around it, who reads it, and what must last until the way back."""
+        for position, step in enumerate(self.steps):
+            for name in step.inputs:
+                value = self._values[name]
+                value.readers.append(position)
+                if isinstance(step, ConvolutionStep):
+                    value.margin = max(value.margin, step.kernel.input_margin)
+                    value.slack = max(value.slack, step.kernel.input_slack)
+                if isinstance(step, LeakyStep):
+                    value.kept = True
+            made = self._values[step.output]
+            if isinstance(step, ConvolutionStep):
+                made.grad_margin, made.grad_slack = step.kernel.grad_margin, step.kernel.grad_slack
+            made.kept |= step.output in self._tapped or made.gate_slope is not None
+
+    def _assign(self) -> None:
+        """Gives each value and each gradient a slot, reusing those whose holders are done."""
+        pool = _Pool()
+        slots: dict[str, int] = {}
+        for position, step in enumerate([None, *self.steps], start=-1):
+            name = PIXELS if step is None else step.output
+            value = self._values[name]
+            slots[name] = pool.take(value.shape, value.margin, value.slack)
+            for done, other in self._values.items():
+                keep = other.kept and (self.gradient or done in self._tapped)
+                if not keep and done in slots and other.readers and other.readers[-1] == position:
+                    pool.give_back(slots[done])
+        self._slots, self._grad_slots = slots, {}
+        if self.gradient:
+            for step in reversed(self.steps):
+                for name in (step.output, *step.inputs):
+                    if name not in self._grad_slots:
+                        value = self._values[name]
+                        self._grad_slots[name] = pool.take(value.shape, value.grad_margin, value.grad_slack)
+                pool.give_back(self._grad_slots[step.output])
+        self._pool = pool
+
+    @property
+    def nbytes(self) -> int:
+        return self._pool.nbytes + sum(step.nbytes for step in self.steps)
+
+    def _allocated(self) -> list[Buffer]:
+        if self._buffers is None:
+            self._buffers = [Buffer(*geometry) for geometry in self._pool.geometries]
+        return self._buffers
+
+    def _buffer(self, name: str) -> Buffer:
+        return self._allocated()[self._slots[name]]
+
+    def _gradient(self, name: str) -> Buffer:
+        return self._allocated()[self._grad_slots[name]]
+
+    def _gate(self, name: str) -> Gate | None:
+        slope = self._values[name].gate_slope
+        return None if slope is None else Gate(self._buffer(name), slope)
+
+    def feature(self, tap: str) -> Buffer:
+        """The activations at `tap`, of the last run. The next run overwrites them."""
+        return self._buffer(self.architecture.taps[tap])
+
+    def run(self, pixels: Array) -> None:
+        """Computes the features of `pixels`, (H, W, 3) RGB in [0, 1]."""
+        if pixels.shape != (*self.size, 3):
+            raise ShapeError(f"plan for {self.size[0]}×{self.size[1]} pixels in RGB, got an array {pixels.shape}")
+        self._buffer(PIXELS).interior[...] = pixels
+        for step in self.steps:
+            step.forward([self._buffer(name) for name in step.inputs], self._buffer(step.output))
+
+    def run_back(self, inject: Inject) -> Array:
+        """The pixels' gradient, (H, W, 3). For each tap, from the last to the first, `inject(tap, features, gradient)`
+        is called to write the loss's gradient at that tap."""
+        tap_of = {self.architecture.taps[tap]: tap for tap in self.taps}
+        begun: set[str] = set()
+
+        def begin(name: str) -> bool:
+            """Lets a tap write its gradient first; tells whether there is something to add to."""
+            if name not in begun:
+                begun.add(name)
+                if name not in tap_of:
+                    return False
+                inject(tap_of[name], self._buffer(name), self._gradient(name))
+            return True
+
+        for position in reversed(range(len(self.steps))):
+            step = self.steps[position]
+            made = step.output
+            if made not in begun:  # the last of its branch: only a tap reads it
+                begin(made)
+                gate = self._gate(made)
+                if gate is not None:
+                    self.kernels.gate(self._gradient(made), gate)
+            for which, name in enumerate(step.inputs):
+                accumulate = begin(name)
+                gate = self._gate(name) if self._values[name].readers[0] == position else None
+                step.backward(
+                    which,
+                    [self._buffer(input_name) for input_name in step.inputs],
+                    self._gradient(made),
+                    self._gradient(name),
+                    accumulate,
+                    gate,
+                )
+        return np.ascontiguousarray(self._gradient(PIXELS).interior)
+
+    def describe(self) -> list[dict[str, object]]:
+        """One record a step: what computes it, on which shapes, with how many bytes and operations."""
+        return [
+            {
+                "step": step.output,
+                "algorithm": step.algorithm,
+                "input": [self._values[name].shape for name in step.inputs],
+                "output": self._values[step.output].shape,
+                "bytes": 4 * Buffer.floats(self._values[step.output].shape, 0, 0) + step.nbytes,
+                "gflop": 2e-9 * step.macs,
+            }
+            for step in self.steps
+        ]
+
+
+def _slope(node: Node, channels: int, parameters: Mapping[str, Array]) -> Array | None:
+    """The slopes of an activation: zeros for a ReLU, None for any other layer."""
+    if isinstance(node.layer, ReLU):
+        return np.zeros(channels, np.float32)
+    if isinstance(node.layer, PReLU):
+        return parameters[f"{node.name}.weight"]
+    return None
