@@ -1,15 +1,20 @@
-"""A network with its numbers: what `load_network` returns."""
+"""A network with its numbers, and how to load one."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from minitorch_style.errors import SettingsError
 from minitorch_style.kernels import kernel_set
 from minitorch_style.kernels.buffers import Array
 from minitorch_style.kernels.kernel_set import KernelSet
-from minitorch_style.networks import Architecture
+from minitorch_style.networks import Architecture, architecture
 from minitorch_style.plan import Normalisation, Plan
+from minitorch_style.weights import find_weights
+
+POOLINGS = ("max", "average")
 
 
 @dataclass
@@ -47,3 +52,27 @@ class Network:
         plan = self.plan((pixels.shape[0], pixels.shape[1]), taps, gradient=False)
         plan.run(pixels)
         return {tap: plan.feature(tap).interior.copy() for tap in plan.taps}
+
+
+def load_network(
+    name: str,
+    weights: str | os.PathLike[str] | None = None,
+    kernels: str = "auto",
+    pooling: str = "max",
+) -> Network:
+    """The network `name` (see `minitorch_style networks`) with weights from an HDF5 file, from `random:SEED` (He
+    initialisation), or by default those that come with the package.
+
+    `kernels`: auto, numba or numpy. `pooling`: average replaces every max-pool, as Gatys et al. prefer.
+    Raises SettingsError for unknown names, WeightsError for files that do not fit, UnsupportedError for kernels that
+    cannot run here.
+    """
+    if pooling not in POOLINGS:
+        raise SettingsError(f"pooling {pooling!r}; there are {' and '.join(POOLINGS)}")
+    layers = architecture(name)
+    found = find_weights(layers, weights)
+    if pooling == "average":
+        layers = layers.with_average_pooling()
+    return Network(
+        layers, found.parameters, found.normalisation, kernel_set(kernels), found.provenance, found.trained
+    )

@@ -107,6 +107,10 @@ class Objective:
     def shape(self) -> tuple[int, int, int]:
         return (*self.plan.size, 3)
 
+    @property
+    def pixel_count(self) -> int:
+        return self.plan.size[0] * self.plan.size[1]
+
     def target_norms(self) -> tuple[dict[str, float], dict[str, float]]:
         """({content layer: ½ Σ P²}, {style layer: 1/(4N²) Σ (A/M_A)²}): what each loss is for features of zero."""
         content = {tap: content_loss(target, np.zeros_like(target))[0] for tap, target in self._content_targets.items()}

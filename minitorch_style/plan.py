@@ -276,7 +276,7 @@ class Plan:
                     accumulate,
                     gate,
                 )
-        return np.ascontiguousarray(self._gradient(PIXELS).interior)
+        return self._gradient(PIXELS).interior.copy()
 
     def describe(self) -> list[dict[str, object]]:
         """One record a step: what computes it, on which shapes, with how many bytes and operations."""

@@ -34,3 +34,11 @@ def kernel_set(name: str = "auto") -> KernelSet:
     from minitorch_style.kernels.numba_set import NumbaKernels
 
     return NumbaKernels()
+
+
+def set_threads(count: int) -> None:
+    """How many threads the fast kernels use from now on; without them, nothing to do."""
+    if _numba_usable():
+        from minitorch_style.kernels.numba_ops import compilation
+
+        compilation.set_threads(count)

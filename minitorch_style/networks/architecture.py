@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import prod
 
 from minitorch_style.errors import SettingsError, ShapeError
 from minitorch_style.layers import AvgPool2d, Layer, MaxPool2d, Shape
@@ -23,6 +24,13 @@ class Node:
     layer: Layer
     inputs: tuple[str, ...]
     batch_norm: bool = False
+
+    def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
+        """{name: shape} once the batch norm is folded in, which leaves a bias even where the layer had none."""
+        shapes = self.layer.parameter_shapes()
+        if self.batch_norm:
+            shapes["bias"] = shapes["weight"][-1:]
+        return shapes
 
 
 @dataclass(frozen=True)
@@ -75,12 +83,12 @@ class Architecture:
         return {
             f"{node.name}.{name}": shape
             for node in self.nodes
-            for name, shape in node.layer.parameter_shapes().items()
+            for name, shape in node.parameter_shapes().items()
         }
 
     def parameter_count(self, with_batch_norm: bool = True) -> int:
-        """Trained parameters; `with_batch_norm` counts its scale and shift, as publications do."""
-        total = sum(_product(shape) for shape in self.parameter_shapes().values())
+        """Parameters of the layers as published; `with_batch_norm` counts its scale and shift, as publications do."""
+        total = sum(prod(shape) for node in self.nodes for shape in node.layer.parameter_shapes().values())
         if with_batch_norm:
             total += sum(2 * node.layer.parameter_shapes()["weight"][-1] for node in self.nodes if node.batch_norm)
         return total
@@ -114,10 +122,3 @@ class Architecture:
             return layer
 
         return replace(self, nodes=tuple(replace(node, layer=swap(node.layer)) for node in self.nodes))
-
-
-def _product(shape: tuple[int, ...]) -> int:
-    total = 1
-    for size in shape:
-        total *= size
-    return total

@@ -1,0 +1,47 @@
+"""The command line: one file a subcommand. The only part of the package that prints."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+from minitorch_style.cli import bench, networks, stylize
+from minitorch_style.errors import StyleError
+
+COMMANDS = {"stylize": stylize, "networks": networks, "bench": bench}
+
+
+def _terminated(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command; 0 is success, 2 bad input (one line on stderr), 130 interrupted."""
+    parser = argparse.ArgumentParser(prog="minitorch_style", description="Artistic style transfer on ordinary processors.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, module in COMMANDS.items():
+        command = commands.add_parser(name, help=module.HELP, description=module.HELP)
+        module.add_arguments(command)
+        command.set_defaults(run=module.run)
+    options = parser.parse_args(arguments)
+    before = signal.signal(signal.SIGTERM, _terminated)  # so that it saves what there is, like Ctrl-C
+    try:
+        return int(options.run(options))
+    except StyleError as error:
+        message = " ".join(str(error).split())
+        print(f"minitorch_style: {message}", file=sys.stderr)
+        return 2
+    except MemoryError:
+        print("minitorch_style: out of memory; a smaller --size or model needs less", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("minitorch_style: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # whoever read our output has gone
+        sys.stderr.close()
+        return 1
+    finally:
+        signal.signal(signal.SIGTERM, before)

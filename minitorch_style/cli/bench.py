@@ -1,0 +1,111 @@
+"""minitorch_style bench: how fast a network is here, split into forward pass, gradient and optimizer."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from minitorch_style.cli.threads import add_threads, limited
+from minitorch_style.errors import SettingsError
+from minitorch_style.kernels import KERNEL_SETS
+from minitorch_style.network import load_network
+from minitorch_style.networks import NETWORKS
+from minitorch_style.objective import Objective
+from minitorch_style.optimizers import OPTIMIZERS, optimizer
+
+HELP = "Measure a network on this machine: medians over repeated runs on random pictures."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", choices=list(NETWORKS), default="distilled", metavar="NAME", help="network to measure (default: distilled)")
+    parser.add_argument("--size", type=int, default=256, metavar="PX", help="side of the square picture (default: 256)")
+    parser.add_argument("--repeat", type=int, default=20, metavar="R", help="measurements of each (default: 20)")
+    parser.add_argument("--kernels", choices=KERNEL_SETS, default="auto")
+    parser.add_argument("--optimizer", choices=list(OPTIMIZERS), default="lbfgsb")
+    add_threads(parser)
+    parser.add_argument("--json", action="store_true", help="as JSON on stdout")
+
+
+def _median_ms(function: Callable[[], Any], repeat: int) -> float:
+    times = []
+    for _ in range(repeat):
+        begun = time.perf_counter()
+        function()
+        times.append(1e3 * (time.perf_counter() - begun))
+    return statistics.median(times)
+
+
+def _peak_rss_mb() -> float | None:
+    try:
+        import resource
+    except ImportError:  # not on this system
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+def measure(model: str, size: int, repeat: int, kernels: str, method: str) -> dict[str, Any]:
+    """The record that `bench` prints. Weights are random: speed does not depend on them."""
+    rng = np.random.default_rng(0)
+    content, style, x = (rng.random((size, size, 3), np.float32) for _ in range(3))
+    network = load_network(model, "random:0", kernels)
+    begun = time.perf_counter()
+    objective = Objective(network, content, style)
+    objective(x)
+    first = time.perf_counter() - begun
+    forward = _median_ms(lambda: objective.plan.run(x), repeat)
+    gradient = _median_ms(lambda: objective(x), repeat)
+    # An iteration's time from those between callbacks; the optimizer's share is what its evaluations leave over.
+    spent = [0.0]
+
+    def timed(pixels: Any) -> tuple[float, Any]:
+        start = time.perf_counter()
+        value = objective(pixels)
+        spent[0] += 1e3 * (time.perf_counter() - start)
+        return value
+
+    iterations: list[float] = []
+    shares: list[float] = []
+    last = [0.0]
+
+    def after(number: int, loss: float, pixels: Any) -> None:
+        now = time.perf_counter()
+        if number > 1:
+            iterations.append(1e3 * (now - last[0]))
+            shares.append(iterations[-1] - spent[0])
+        spent[0], last[0] = 0.0, time.perf_counter()
+
+    optimizer(method)(timed, x, repeat + 1, after)
+    return {
+        "model": model,
+        "size": size,
+        "kernels": network.kernels.name,
+        "optimizer": method,
+        "repeat": repeat,
+        "forward_ms": forward,
+        "gradient_ms": gradient,
+        "iteration_ms": statistics.median(iterations),
+        "optimizer_ms": statistics.median(shares),
+        "compile_s": max(0.0, first - gradient / 1e3),
+        "peak_rss_mb": _peak_rss_mb(),
+    }
+
+
+def run(options: argparse.Namespace) -> int:
+    if options.repeat < 2 or options.size < 16:
+        raise SettingsError("--repeat must be at least 2 and --size at least 16")
+    with limited(options.threads):
+        record = measure(options.model, options.size, options.repeat, options.kernels, options.optimizer)
+    if options.json:
+        print(json.dumps(record))
+        return 0
+    for key, value in record.items():
+        print(f"{key:<14} {value:.2f}" if isinstance(value, float) else f"{key:<14} {value}")
+    return 0

@@ -1,0 +1,89 @@
+"""What a transfer will take, told before it begins: memory from the plans, time from this processor's own speed."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from minitorch_style.errors import SettingsError
+from minitorch_style.network import Network
+from minitorch_style.plan import Plan
+from minitorch_style.settings import Settings
+
+# Resident before the first plan: interpreter, NumPy, SciPy, and with numba its compiler.
+BASE_BYTES = {"numpy": 120_000_000, "numba": 260_000_000}
+# Multiply-adds each algorithm makes, as a multiple of the rate of a BLAS product: Winograd does four times fewer.
+RELATIVE_SPEED = {"winograd": 2.0, "direct": 0.6, "im2col": 0.3}
+# Bytes an optimizer keeps for each pixel value: L-BFGS-B 2·10 vectors and its workspace in double.
+OPTIMIZER_BYTES = {"lbfgsb": 8 * 36, "adam": 4 * 8, "sgd": 4 * 6}
+OPTIMIZER_SECONDS = {"lbfgsb": 2e-7, "adam": 1e-8, "sgd": 1e-8}  # a pixel value and iteration, measured
+MOVED_BYTES_A_SECOND = 5e9  # through memory, for what is not arithmetic
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """`nbytes` at the peak, `seconds` from start to end."""
+
+    nbytes: int
+    seconds: float
+
+
+def _blas_rate() -> float:
+    """Floating-point operations a second of a 384³ product: a few milliseconds of this processor's time."""
+    matrix = np.ones((384, 384), np.float32)
+    matrix @ matrix
+    begun = time.perf_counter()
+    for _ in range(3):
+        matrix @ matrix
+    return 3 * 2 * 384**3 / (time.perf_counter() - begun)
+
+
+def estimate(network: Network, plan: Plan, style_sizes: list[tuple[int, int]], settings: Settings) -> Estimate:
+    """For a plan of the content's size and paintings of `style_sizes`."""
+    values = plan.size[0] * plan.size[1] * 3
+    paintings = [network.plan(size, plan.taps, gradient=False).nbytes for size in style_sizes]
+    held = plan.nbytes + values * OPTIMIZER_BYTES.get(settings.optimizer, 0)
+    parameters = sum(array.nbytes for array in network.parameters.values())
+    nbytes = BASE_BYTES[network.kernels.name] + parameters + max(held, *paintings)
+    rate = _blas_rate()
+    pass_seconds = sum(2 * step.macs / (rate * RELATIVE_SPEED.get(step.algorithm, 1.0)) for step in plan.steps)
+    iteration = 2 * pass_seconds + 3 * plan.nbytes / MOVED_BYTES_A_SECOND
+    iteration += values * OPTIMIZER_SECONDS.get(settings.optimizer, 0.0)
+    return Estimate(nbytes, settings.iterations * iteration)
+
+
+def available_memory() -> int | None:
+    """Bytes that this process may still take, as far as the system tells: the least of what is free and what its
+    control group allows. None where neither can be read."""
+    limits = []
+    meminfo = Path("/proc/meminfo")
+    if meminfo.exists():
+        for line in meminfo.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                limits.append(int(line.split()[1]) * 1024)
+    group = Path("/sys/fs/cgroup")
+    try:
+        most, used = (group / "memory.max").read_text().strip(), (group / "memory.current").read_text()
+        if most != "max":
+            limits.append(int(most) - int(used))
+    except OSError:
+        pass  # no control groups here
+    if not limits and hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    return min(limits, default=None)
+
+
+def require_memory(needed: int, size: tuple[int, int], available: int | None) -> None:
+    """SettingsError, with the size that would fit, if `needed` bytes are more than there are."""
+    if available is None or needed <= available:
+        return
+    longest = max(size)
+    fitting = int(longest * (available / needed) ** 0.5 * 0.95) // 16 * 16
+    raise SettingsError(
+        f"{size[0]}×{size[1]} pixels need about {needed / 1e9:.1f} GB and {available / 1e9:.1f} GB are free; "
+        f"--size {max(16, fitting)} or a smaller model would fit"
+    )

@@ -1,0 +1,30 @@
+"""Optimizers behind one interface: minimize(objective, pixels, iterations, callback) → Optimum.
+
+They know only f(x) → (value, gradient); scaling, restarts and step lengths are their own business.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from minitorch_style.errors import SettingsError
+from minitorch_style.kernels.buffers import Array
+from minitorch_style.optimizers import adam, lbfgsb, sgd
+from minitorch_style.optimizers.tracking import Callback, Objective, Optimum, Tracked, ignore
+
+__all__ = ["OPTIMIZERS", "Optimum", "Tracked", "optimizer"]
+
+
+class Minimize(Protocol):
+    def __call__(
+        self, objective: Objective, pixels: Array, iterations: int, callback: Callback = ignore
+    ) -> Optimum: ...
+
+
+OPTIMIZERS: dict[str, Minimize] = {"lbfgsb": lbfgsb.minimize, "adam": adam.minimize, "sgd": sgd.minimize}
+
+
+def optimizer(name: str) -> Minimize:
+    if name not in OPTIMIZERS:
+        raise SettingsError(f"no optimizer {name!r}; there are {', '.join(OPTIMIZERS)}")
+    return OPTIMIZERS[name]

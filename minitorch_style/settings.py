@@ -1,0 +1,68 @@
+"""Everything that can be set about a transfer, with its default; the defaults live here and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from minitorch_style.errors import SettingsError
+
+INITS = ("content", "style", "random")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to make a picture. SettingsError on values outside their range.
+
+    With `balanced` (the default) the weights are size-stable: every layer's content loss is divided by what it would be
+    for features of zero, ½ Σ P², and every layer's style loss likewise, by 1/(4N²) Σ (A/M)². Both are then shares of
+    the features' own size: the same weights give the same look at 256 and 1024 pixels and from one network to the
+    next. Without it they are α and β of equation 6 as printed, whose meaning changes with size and network.
+    """
+
+    model: str = "distilled-perceptual"
+    weights: str | None = None
+    iterations: int = 100
+    size: int = 512
+    style_size: int | None = None
+    content_weight: float = 0.02
+    style_weight: float = 1.0
+    content_layers: tuple[str, ...] | None = None
+    style_layers: tuple[str, ...] | None = None
+    style_blend: tuple[float, ...] | None = None
+    init: str = "content"
+    optimizer: str = "lbfgsb"
+    tv_weight: float = 0.0
+    pooling: str = "max"
+    seed: int = 0
+    preserve_color: bool = False
+    kernels: str = "auto"
+    balanced: bool = True
+
+    def __post_init__(self) -> None:
+        for name, least in (("iterations", 1), ("size", 16), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise SettingsError(f"{name} must be at least {least}, is {getattr(self, name)}")
+        if self.style_size is not None and self.style_size < 16:
+            raise SettingsError(f"style_size must be at least 16, is {self.style_size}")
+        for name in ("content_weight", "style_weight", "tv_weight"):
+            value = getattr(self, name)
+            if not 0 <= value < float("inf"):
+                raise SettingsError(f"{name} must be a number of at least 0, is {value}")
+        if self.content_weight == 0 and self.style_weight == 0:
+            raise SettingsError("content_weight and style_weight are both 0: there is nothing to paint")
+        for name in ("content_layers", "style_layers"):
+            if getattr(self, name) == ():
+                raise SettingsError(f"{name} names no layer; set its weight to 0 to leave it out")
+
+    def as_texts(self) -> dict[str, str]:
+        """{name: value} of what was set, for a picture's metadata."""
+        return {f"minitorch_style.{key}": str(value) for key, value in asdict(self).items() if value is not None}
+
+
+# What differs from the defaults. `paper`: equation 6 as printed, α/β = 1e-3 and w_l = 1/5.
+PRESETS: Mapping[str, dict[str, Any]] = {
+    "default": {},
+    "paper": {"content_weight": 1e-3, "style_weight": 1.0, "balanced": False},
+}

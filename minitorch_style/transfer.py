@@ -1,0 +1,202 @@
+"""The main job: a photo and one or more paintings in, a new painting out. Prints nothing; reports by callback."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from minitorch_style.colours import keep_colours
+from minitorch_style.errors import SettingsError, ShapeError
+from minitorch_style.estimate import Estimate, available_memory, estimate, require_memory
+from minitorch_style.images import Bytes, Picture, load_picture, resized, save_picture, to_bytes
+from minitorch_style.kernels.buffers import Array
+from minitorch_style.network import Network, load_network
+from minitorch_style.objective import Objective, Terms
+from minitorch_style.optimizers import Tracked, optimizer
+from minitorch_style.settings import INITS, Settings
+
+Source: TypeAlias = "str | os.PathLike[str] | Array | Picture"
+
+
+@dataclass(frozen=True)
+class Iteration:
+    """One step of the optimizer: the loss it reached, its parts, the lowest loss so far, and how long it took."""
+
+    number: int
+    loss: float
+    terms: Terms
+    best_loss: float
+    milliseconds: float
+
+
+@dataclass(frozen=True)
+class Job:
+    """A transfer made ready: everything read and checked, nothing computed yet."""
+
+    network: Network
+    content: Picture
+    styles: list[Picture]
+    settings: Settings
+    estimate: Estimate
+    start: Array
+
+    @property
+    def notes(self) -> list[str]:
+        """What a user should know of the pictures and the model before the work begins."""
+        notes = [note for picture in (self.content, *self.styles) for note in picture.notes]
+        if not self.network.trained:
+            notes.append(f"the weights of {self.network.name} are untrained (seeded random filters): expect little style")
+        return notes
+
+
+@dataclass
+class Result:
+    """The finished picture: `image` (H, W, 3) uint8, `alpha` (H, W) or None as in the photo, `history` an Iteration each
+    (number 0 is the start), `interrupted` if it was ended early, which keeps the best picture so far."""
+
+    image: Bytes
+    alpha: Array | None
+    history: list[Iteration]
+    settings: Settings
+    seconds: float
+    message: str
+    interrupted: bool = False
+    metadata: dict[str, str] = field(default_factory=dict)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the picture; PNG files carry the settings as text. ImageError if that is not possible."""
+        save_picture(path, self.image, self.alpha, self.metadata)
+
+
+def _picture(source: Source, size: int | None) -> Picture:
+    if isinstance(source, Picture):
+        return source
+    if isinstance(source, np.ndarray):
+        if source.ndim != 3 or source.shape[2] != 3 or not source.size:
+            raise ShapeError(f"expected pixels (height, width, 3), got an array {source.shape}")
+        scale = 255 if source.dtype == np.uint8 else 1
+        return Picture(np.ascontiguousarray(source, np.float32) / np.float32(scale))
+    return load_picture(source, size)
+
+
+def _start(settings: Settings, content: Picture, styles: list[Picture]) -> Array:
+    """The pixels that the optimisation begins with."""
+    if settings.init == "content":
+        return content.pixels.copy()
+    if settings.init == "style":
+        return resized(styles[0].pixels, content.size)
+    if settings.init == "random":
+        rng = np.random.default_rng(settings.seed)
+        return rng.random((*content.size, 3), np.float32)
+    if not Path(settings.init).is_file():
+        raise SettingsError(f"init {settings.init!r} is neither {', '.join(INITS)} nor a picture file")
+    return resized(load_picture(settings.init).pixels, content.size)
+
+
+def prepare(
+    content: Source, style: Source | Sequence[Source], settings: Settings, network: Network | None = None
+) -> Job:
+    """Reads and checks everything that a transfer needs. Whatever can be refused is refused here: ImageError,
+    WeightsError, SettingsError (unknown names, not enough memory), ShapeError (a picture too small for the network)."""
+    optimizer(settings.optimizer)
+    if network is None:
+        network = load_network(settings.model, settings.weights, settings.kernels, settings.pooling)
+    sources = [style] if isinstance(style, str | os.PathLike | np.ndarray | Picture) else list(style)
+    if not sources:
+        raise SettingsError("no style picture given")
+    if settings.style_blend is not None and len(settings.style_blend) != len(sources):
+        raise SettingsError(f"{len(sources)} styles need as many blend weights, got {len(settings.style_blend)}")
+    photo = _picture(content, settings.size)
+    paintings = [_picture(source, settings.style_size or settings.size) for source in sources]
+    start = _start(settings, photo, paintings)
+    architecture = network.architecture
+    taps = [
+        *((settings.content_layers or architecture.content_layers) if settings.content_weight else ()),
+        *((settings.style_layers or architecture.style_layers) if settings.style_weight else ()),
+    ]
+    plan = network.plan(photo.size, taps)
+    expected = estimate(network, plan, [painting.size for painting in paintings], settings)
+    require_memory(expected.nbytes, photo.size, available_memory())
+    return Job(network, photo, paintings, settings, expected, start)
+
+
+def objective_of(job: Job) -> Objective:
+    """The objective of a job, its weights balanced as `Settings` describes."""
+    settings = job.settings
+    objective = Objective(
+        job.network,
+        job.content.pixels,
+        [painting.pixels for painting in job.styles],
+        content_weight=settings.content_weight,
+        style_weight=settings.style_weight,
+        content_layers=settings.content_layers,
+        style_layers=settings.style_layers,
+        style_blend=settings.style_blend,
+        tv_weight=settings.tv_weight,
+    )
+    if settings.balanced:
+        content, style = objective.target_norms()
+        objective.content_layers = {tap: w / (content[tap] or 1) for tap, w in objective.content_layers.items()}
+        objective.style_layers = {tap: w / (style[tap] or 1) for tap, w in objective.style_layers.items()}
+        objective.tv_weight = settings.tv_weight / objective.pixel_count
+    return objective
+
+
+def run(job: Job, progress: Callable[[Iteration, Callable[[], Bytes]], bool | None] | None = None) -> Result:
+    """Does a job. `progress(iteration, picture)` is called after each iteration, `picture()` gives the image as it then
+    is; True ends the run. KeyboardInterrupt ends it too: both return the best picture so far."""
+    settings, began = job.settings, time.perf_counter()
+    history: list[Iteration] = []
+    interrupted, message = False, "interrupted"
+
+    def finished(pixels: Array) -> Bytes:
+        return to_bytes(keep_colours(pixels, job.content.pixels) if settings.preserve_color else pixels)
+
+    watched: Tracked | None = None
+    try:
+        objective = objective_of(job)
+        watched = Tracked(objective)
+        first, _ = watched(job.start)
+        history.append(Iteration(0, first, objective.terms, first, 1e3 * (time.perf_counter() - began)))
+        last = time.perf_counter()
+
+        def after(number: int, loss: float, pixels: Array) -> bool | None:
+            nonlocal last
+            assert watched is not None
+            now = time.perf_counter()
+            history.append(Iteration(number, loss, objective.terms, watched.best_loss, 1e3 * (now - last)))
+            wish = progress(history[-1], lambda: finished(pixels)) if progress else None
+            last = time.perf_counter()
+            return wish
+
+        message = optimizer(settings.optimizer)(watched, job.start, settings.iterations, after).message
+        interrupted = message == "stopped by the callback"
+    except KeyboardInterrupt:
+        interrupted = True
+    best = job.start if watched is None or watched.best is None else watched.best
+    metadata = {
+        "Software": "minitorch_style",
+        **settings.as_texts(),
+        "minitorch_style.final_loss": repr(watched.best_loss if watched else float("nan")),
+    }
+    seconds = time.perf_counter() - began
+    return Result(finished(best), job.content.alpha, history, settings, seconds, message, interrupted, metadata)
+
+
+def stylize(
+    content: Source,
+    style: Source | Sequence[Source],
+    network: Network | None = None,
+    progress: Callable[[Iteration, Callable[[], Bytes]], bool | None] | None = None,
+    **settings: Any,
+) -> Result:
+    """The photo `content` painted in the manner of `style`: files, `Picture`s, or pixels (H, W, 3), uint8 or floats in
+    [0, 1]; several styles are blended. `settings` are the fields of `Settings`. A `network` already loaded serves
+    again; `progress` as for `run`. Raises StyleErrors before any work for whatever cannot be done."""
+    return run(prepare(content, style, Settings(**settings), network), progress)
