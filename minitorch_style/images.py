@@ -20,7 +20,7 @@ from minitorch_style.kernels.buffers import Array
 
 Bytes = npt.NDArray[np.uint8]
 
-READABLE = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
+READABLE = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
 WRITABLE = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP"}
 WITH_ALPHA = ("PNG", "WEBP", "TIFF")
 MAX_PIXELS = 200_000_000  # decoded, already 600 MB; nobody's camera makes more
@@ -54,7 +54,8 @@ def load_picture(path: str | os.PathLike[str], size: int | None = None) -> Pictu
             raise ImageError(f"{path}: is empty")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # MAX_PIXELS is the limit here
-            with Image.open(path, formats=READABLE) as image:
+            Image.init()  # lets Pillow know all the formats it was built with
+            with Image.open(path, formats=[name for name in READABLE if name in Image.OPEN]) as image:
                 return _decoded(image, path, size)
     except FileNotFoundError as error:
         raise ImageError(f"{path}: no such file") from error

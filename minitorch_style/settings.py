@@ -26,7 +26,7 @@ class Settings:
     iterations: int = 100
     size: int = 512
     style_size: int | None = None
-    content_weight: float = 0.02
+    content_weight: float = 5e-4
     style_weight: float = 1.0
     content_layers: tuple[str, ...] | None = None
     style_layers: tuple[str, ...] | None = None

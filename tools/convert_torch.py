@@ -164,44 +164,46 @@ def _reflected_names(target: Architecture) -> dict[str, int]:
     return names
 
 
-def torch_features(weights: Weights, target: Architecture, pixels: np.ndarray) -> dict[str, np.ndarray]:
-    """The network as PyTorch computes it, node by node, in double precision."""
+def torch_graph(weights: Weights | Network, target: Architecture, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
+    """{tap: (1, C, H, W)} as PyTorch computes it, node by node, in double precision, from pixels (H, W, 3)."""
     mean, scale = (torch.tensor(v, dtype=torch.float64).view(1, 3, 1, 1) for v in
                    (weights.normalisation.mean, weights.normalisation.scale))  # fmt: skip
-    values: dict[str, torch.Tensor] = {INPUT: (torch.from_numpy(pixels).double().permute(2, 0, 1)[None] - mean) * scale}
+    values: dict[str, torch.Tensor] = {INPUT: (pixels.permute(2, 0, 1)[None] - mean) * scale}
     get = {name: torch.from_numpy(array).double() for name, array in weights.parameters.items()}.get
     for node in target.nodes:
         layer, inputs = node.layer, [values[name] for name in node.inputs]
         weight: Any = get(f"{node.name}.weight")
         bias: Any = get(f"{node.name}.bias")
         if isinstance(layer, Conv2d):
-            values[node.name] = functional.conv2d(
+            value = functional.conv2d(
                 inputs[0], weight.permute(3, 2, 0, 1), bias, layer.stride, layer.padding, layer.dilation
             )
         elif isinstance(layer, ReLU):
-            values[node.name] = functional.relu(inputs[0])
+            value = functional.relu(inputs[0])
         elif isinstance(layer, PReLU):
-            values[node.name] = functional.prelu(inputs[0], weight)
+            value = functional.prelu(inputs[0], weight)
         elif isinstance(layer, MaxPool2d):
-            values[node.name] = functional.max_pool2d(
+            value = functional.max_pool2d(
                 inputs[0], layer.kernel_size, layer.stride, layer.padding, ceil_mode=layer.ceil_mode
             )
         elif isinstance(layer, Affine):
-            values[node.name] = inputs[0] * weight.view(1, -1, 1, 1) + bias.view(1, -1, 1, 1)
+            value = inputs[0] * weight.view(1, -1, 1, 1) + bias.view(1, -1, 1, 1)
         elif isinstance(layer, Concat):
-            values[node.name] = torch.cat(inputs, 1)
+            value = torch.cat(inputs, 1)
         elif isinstance(layer, Add):
             widest = max(x.shape[1] for x in inputs)
-            values[node.name] = sum(functional.pad(x, (0, 0, 0, 0, 0, widest - x.shape[1])) for x in inputs)  # type: ignore[assignment]
+            value = torch.stack([functional.pad(x, (0, 0, 0, 0, 0, widest - x.shape[1])) for x in inputs]).sum(0)
         else:
             raise CheckpointError(f"{node.name}: no PyTorch counterpart for {layer}")
-    return {tap: values[name][0].permute(1, 2, 0).numpy() for tap, name in target.taps.items()}
+        values[node.name] = value
+    return {tap: values[name] for tap, name in target.taps.items()}
 
 
 def compare(weights: Weights, target: Architecture) -> dict[str, float]:
     """{tap: largest difference between PyTorch and engine, relative to the tap's largest value} on a random picture."""
     pixels = np.random.default_rng(0).random((96, 120, 3), np.float32)
-    expected = torch_features(weights, target, pixels)
+    graph = torch_graph(weights, target, torch.from_numpy(pixels).double())
+    expected = {tap: value[0].permute(1, 2, 0).numpy() for tap, value in graph.items()}
     network = Network(target, weights.parameters, weights.normalisation, kernel_set())
     found = network.features(pixels, list(target.taps))
     return {

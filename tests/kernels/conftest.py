@@ -1,0 +1,26 @@
+"""Each test of a kernel runs once for every kernel set and algorithm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from minitorch_style.kernels import kernel_set
+from minitorch_style.kernels.kernel_set import KernelSet
+
+jit = pytest.mark.jit
+
+
+@pytest.fixture(params=["numpy", pytest.param("numba", marks=jit)])
+def kernels(request: pytest.FixtureRequest) -> KernelSet:
+    return kernel_set(request.param)
+
+
+@pytest.fixture(
+    params=[("numpy", "im2col"), pytest.param(("numba", "direct"), marks=jit), pytest.param(("numba", "winograd"), marks=jit)],
+    ids="-".join,
+)
+def algorithm(request: pytest.FixtureRequest) -> Iterator[tuple[KernelSet, str]]:
+    name, method = request.param
+    yield kernel_set(name), method

@@ -1,0 +1,42 @@
+"""Gram matrices and the product that takes their gradient back to the features."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from minitorch_style.kernels import numpy_ops
+from minitorch_style.kernels.kernel_set import KernelSet
+from tests import oracle
+from tests.kernels.harness import filled, poisoned
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (5, 7, 3), (9, 4, 8), (6, 6, 13), (3, 700, 16), (33, 20, 70), (4, 5, 200)])
+def test_gram_is_the_sum_of_outer_products(kernels: KernelSet, shape: tuple[int, int, int], rng: np.random.Generator) -> None:
+    x = rng.standard_normal(shape).astype(np.float32)
+    found = kernels.gram(filled(x, margin=1, slack=16384))
+    assert oracle.relative_error(found, oracle.gram(x)) <= 1e-5
+    assert np.array_equal(found, found.T)
+
+
+@pytest.mark.parametrize("accumulate", [False, True])
+@pytest.mark.parametrize("channels", [1, 8, 13, 70])
+def test_product(kernels: KernelSet, channels: int, accumulate: bool, rng: np.random.Generator) -> None:
+    x, before = (rng.standard_normal((5, 9, channels)).astype(np.float32) for _ in range(2))
+    matrix = rng.standard_normal((channels, channels)).astype(np.float32)
+    out = filled(before, 1) if accumulate else poisoned(x.shape, 1)
+    kernels.product(filled(x, margin=1, slack=16384), matrix, out, accumulate)
+    expected = x.astype(np.float64) @ matrix + (before if accumulate else 0)
+    assert oracle.relative_error(out.interior, expected) <= 1e-5
+
+
+def test_gradient_of_a_function_of_the_gram_matrix(rng: np.random.Generator) -> None:
+    x, direction = rng.standard_normal((4, 3, 5)), rng.standard_normal((5, 5))
+
+    def value(v: np.ndarray) -> np.ndarray:
+        return np.array([np.sum(oracle.gram(v) * direction)])
+
+    def input_grad(dy: np.ndarray) -> np.ndarray:
+        return numpy_ops.gram_input_grad(x, dy[0] * direction, np.empty_like(x))
+
+    assert oracle.projection_error(value, input_grad, x, rng) <= 1e-6
