@@ -50,7 +50,7 @@ def style_loss(gram: Gram, positions: int, target: Gram) -> tuple[float, Gram]:
 
 def layer_weights(layers: int) -> float:
     """w_l of equation 4: every layer counts the same, 1/5 for the paper's five."""
-    return 1.0 / layers
+    return 1.0 / max(1, layers)
 
 
 def total_variation(pixels: Values) -> tuple[float, Values]:

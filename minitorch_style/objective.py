@@ -30,9 +30,9 @@ class Terms:
         return self.content + self.style + self.variation
 
 
-def weighted(layers: Layers, share: float) -> dict[str, float]:
-    """{layer: weight}: as given, or `share` for each."""
-    return dict(layers) if isinstance(layers, Mapping) else dict.fromkeys(layers, share)
+def weighted(layers: Layers) -> dict[str, float]:
+    """{layer: weight}: as given, or the same share for each."""
+    return dict(layers) if isinstance(layers, Mapping) else dict.fromkeys(layers, layer_weights(len(layers)))
 
 
 def style_targets(network: Network, style: Array, layers: Sequence[str]) -> dict[str, npt.NDArray[np.float64]]:
@@ -77,16 +77,16 @@ class Objective:
         self.network = network
         self.tv_weight = tv_weight
         self.content_weight, self.style_weight = content_weight, style_weight
-        self.content_layers = weighted(content_layers, layer_weights(len(content_layers) or 1))
-        self.style_layers = weighted(style_layers, layer_weights(len(style_layers) or 1))
-        taps = [*(self.content_layers if content_weight else ()), *(self.style_layers if style_weight else ())]
+        self.content_layers = weighted(content_layers) if content_weight else {}
+        self.style_layers = weighted(style_layers) if style_weight else {}
+        taps = [*self.content_layers, *self.style_layers]
         if not taps:
             raise SettingsError("nothing to minimise: no layers, or both weights are 0")
         self.plan = network.plan((content.shape[0], content.shape[1]), taps, algorithms=algorithms)
         self.terms = Terms(0.0, 0.0, 0.0)
-        self._style_targets = self._blend(style, style_blend) if style_weight else {}
+        self._style_targets = self._blend(style, style_blend) if self.style_layers else {}
         self._content_targets: dict[str, Array] = {}
-        if content_weight:
+        if self.content_layers:
             self.plan.run(content)
             self._content_targets = {tap: self.plan.feature(tap).interior.copy() for tap in self.content_layers}
 

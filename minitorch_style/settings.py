@@ -26,7 +26,7 @@ class Settings:
     iterations: int = 100
     size: int = 512
     style_size: int | None = None
-    content_weight: float = 5e-4
+    content_weight: float = 2e-4
     style_weight: float = 1.0
     content_layers: tuple[str, ...] | None = None
     style_layers: tuple[str, ...] | None = None
@@ -34,7 +34,7 @@ class Settings:
     init: str = "content"
     optimizer: str = "lbfgsb"
     tv_weight: float = 0.0
-    pooling: str = "max"
+    pooling: str = "average"
     seed: int = 0
     preserve_color: bool = False
     kernels: str = "auto"
@@ -64,5 +64,5 @@ class Settings:
 # What differs from the defaults. `paper`: equation 6 as printed, α/β = 1e-3 and w_l = 1/5.
 PRESETS: Mapping[str, dict[str, Any]] = {
     "default": {},
-    "paper": {"content_weight": 1e-3, "style_weight": 1.0, "balanced": False},
+    "paper": {"content_weight": 1e-3, "style_weight": 1.0, "balanced": False, "pooling": "max"},
 }

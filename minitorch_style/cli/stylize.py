@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option("init", "what to begin with: content, style, random, or a picture file", metavar="WHAT")
     option("optimizer", "how to minimise", choices=list(OPTIMIZERS))
     option("tv_weight", "smooths the result: weight of its total variation", type=float, metavar="W")
-    option("pooling", "average gives smoother gradients than the max the networks were trained with", choices=POOLINGS)
+    option("pooling", "average paints longer strokes than the max that networks are trained with", choices=POOLINGS)
     option("seed", "for --init random", type=int)
     option("preserve_color", "keep the photo's colours, take only light and dark from the painting",
            action="store_true")  # fmt: skip

@@ -92,6 +92,17 @@ def save_atomically(state: dict, path: Path) -> None:
     os.replace(temporary, path)
 
 
+def student_weights(run: Path) -> tuple[dict[str, np.ndarray], int]:
+    """({engine's parameter name: array}, steps trained) of the student in a run's last checkpoint."""
+    state = torch.load(run / "checkpoint.pt", weights_only=True)
+    parameters = {}
+    for key, tensor in state["student"].items():
+        if key.startswith("convs."):
+            values = tensor.permute(2, 3, 1, 0) if tensor.dim() == 4 else tensor
+            parameters[key.removeprefix("convs.")] = np.ascontiguousarray(values.numpy(), np.float32)
+    return parameters, state["step"]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--vgg", type=Path, required=True, help="folder with 5SE.pth and vgg_normalised_conv3_1.pth")

@@ -1,0 +1,126 @@
+"""The command line as a user meets it: in a process of its own, judged by files, streams and exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from minitorch_style.cli import main
+
+ROOT = Path(__file__).resolve().parent.parent
+PHOTO, PAINTING = str(ROOT / "examples" / "photo.jpg"), str(ROOT / "examples" / "painting.jpg")
+FAST = ["--model", "distilled", "--size", "48"]
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "minitorch_style", *arguments]
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(*arguments), capture_output=True, text=True, cwd=ROOT, timeout=120)
+
+
+def test_a_picture_is_made(tmp_path: Path) -> None:
+    out = tmp_path / "out.png"
+    done = run("stylize", PHOTO, PAINTING, "-o", str(out), *FAST, "--iterations", "6", "--save-every", "2", "--threads", "1")
+    assert done.returncode == 0 and done.stdout == ""
+    assert "48×32 pixels, distilled" in done.stderr and "MB" in done.stderr and "iteration 6/6" in done.stderr
+    assert Image.open(out).size == (48, 32)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out-0002.png", "out-0004.png", "out.png"]
+
+
+def test_json_and_repetition(tmp_path: Path) -> None:
+    pictures = []
+    for name in ("a.png", "b.png"):
+        done = run("stylize", PHOTO, PAINTING, "-o", str(tmp_path / name), *FAST, "--iterations", "3", "--json", "--quiet")
+        assert done.returncode == 0 and done.stderr == ""
+        lines = [json.loads(line) for line in done.stdout.splitlines()]
+        assert [line["iteration"] for line in lines[:-1]] == [1, 2, 3]
+        assert lines[-1]["iterations"] == 3 and lines[-1]["settings"]["model"] == "distilled"
+        pictures.append((tmp_path / name).read_bytes())
+    assert pictures[0] == pictures[1]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interruption_saves_the_best_picture(tmp_path: Path, number: int) -> None:
+    out = tmp_path / "out.png"
+    arguments = command("stylize", PHOTO, PAINTING, "-o", str(out), *FAST, "--iterations", "100000", "--json")
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout is not None
+        process.stdout.readline()  # the first iteration is done
+        time.sleep(0.2)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted after" in errors and str(out) in errors and "Traceback" not in errors
+    assert Image.open(out).size == (48, 32)
+    assert list(tmp_path.iterdir()) == [out]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nothing.jpg", PAINTING, "-o", "OUT.png"], "nothing.jpg: no such file"),
+        ([PHOTO, "DIR/text.jpg", "-o", "OUT.png"], "not a picture"),
+        ([PHOTO, "DIR", "-o", "OUT.png"], "is a directory"),
+        ([PHOTO, PAINTING, "-o", "OUT.xyz"], "must end in"),
+        ([PHOTO, PAINTING, "-o", "DIR/none/x.png"], "does not exist"),
+        ([PHOTO, PAINTING, "-o", "OUT.png", "--iterations", "0"], "iterations must be"),
+        ([PHOTO, PAINTING, "-o", "OUT.png", "--threads", "0"], "--threads"),
+        ([PHOTO, PAINTING, "-o", "OUT.png", "--save-every", "0"], "--save-every"),
+        ([PHOTO, PAINTING, "-o", "OUT.png", "--model", "vgg16"], "no weights for vgg16"),
+        ([PHOTO, PAINTING, "-o", "OUT.png", "--weights", "DIR/text.jpg"], "not a readable HDF5 file"),
+        ([PHOTO, PAINTING, "-o", "OUT.png", "--style-layers", "conv8_1"], "no layer conv8_1"),
+        ([PHOTO, PAINTING, "-o", PHOTO], "would replace an input"),
+    ],
+)
+def test_bad_input_gives_one_line_and_exit_code_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    (tmp_path / "text.jpg").write_text("not a picture\n")
+    before = Path(PHOTO).read_bytes()
+    filled = [part.replace("OUT", str(tmp_path / "out")).replace("DIR", str(tmp_path)) for part in arguments]
+    assert main(["stylize", *filled]) == 2
+    output = capsys.readouterr()
+    assert output.out == "" and output.err.count("\n") == 1 and message in output.err
+    assert [path.name for path in tmp_path.iterdir()] == ["text.jpg"] and Path(PHOTO).read_bytes() == before
+
+
+def test_the_untrained_model_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["stylize", PHOTO, PAINTING, "-o", str(tmp_path / "o.png"), "--model", "distilled", "--weights", "random:0",
+          "--size", "32", "--iterations", "1"])  # fmt: skip
+    assert "untrained" in capsys.readouterr().err
+
+
+def test_presets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`paper` is α/β = 1e-3 as printed; what is given beside it wins."""
+    options = ["stylize", PHOTO, PAINTING, "-o", str(tmp_path / "o.png"), "--size", "32", "--iterations", "1", "--json"]
+    main([*options, "--quiet", "--preset", "paper", "--style-weight", "5"])
+    settings = json.loads(capsys.readouterr().out.splitlines()[-1])["settings"]
+    assert settings["content_weight"] == 1e-3 and settings["style_weight"] == 5 and not settings["balanced"]
+
+
+def test_networks(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["networks"]) == 0
+    output = capsys.readouterr().out
+    assert "14,714,688" in output and "18,836.62" in output and "conv4_2" in output
+    assert main(["networks", "--json"]) == 0
+    assert {row["name"] for row in json.loads(capsys.readouterr().out)} >= {"vgg16", "enet", "distilled"}
+
+
+def test_bench(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "--model", "distilled", "--size", "32", "--repeat", "2", "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    for key in ("forward_ms", "gradient_ms", "iteration_ms"):
+        assert record[key] > 0
+    assert {"optimizer_ms", "compile_s", "peak_rss_mb"} <= set(record)
+    assert main(["bench", "--size", "1"]) == 2

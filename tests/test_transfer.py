@@ -1,0 +1,163 @@
+"""The main job through the Python interface, on small pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import minitorch_style as ms
+from minitorch_style import transfer
+from minitorch_style.errors import SettingsError, ShapeError
+from minitorch_style.estimate import require_memory
+from minitorch_style.settings import Settings
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+
+
+@pytest.fixture(scope="module")
+def network() -> ms.Network:
+    return ms.load_network("distilled", "random:0")
+
+
+@pytest.fixture
+def photo(rng: np.random.Generator) -> np.ndarray:
+    return np.asarray(Image.open(EXAMPLES / "photo.jpg").resize((48, 32)))
+
+
+@pytest.fixture
+def painting(rng: np.random.Generator) -> np.ndarray:
+    return np.asarray(Image.open(EXAMPLES / "painting.jpg").resize((40, 40)))
+
+
+def test_as_the_readme_shows(photo: np.ndarray, painting: np.ndarray, tmp_path: Path) -> None:
+    result = ms.stylize(photo, painting, model="distilled", weights="random:0", iterations=5)
+    assert result.image.shape == photo.shape and result.image.dtype == np.uint8
+    assert [iteration.number for iteration in result.history] == list(range(6))
+    best = [iteration.best_loss for iteration in result.history]
+    assert best == sorted(best, reverse=True) and best[-1] < 0.8 * best[0]
+    result.save(tmp_path / "out.png")
+    written = Image.open(tmp_path / "out.png")
+    assert np.array_equal(np.asarray(written), result.image)
+    assert written.info["minitorch_style.iterations"] == "5"
+
+
+def test_the_same_arguments_give_the_same_picture(network: ms.Network, photo: np.ndarray, painting: np.ndarray) -> None:
+    options = {"init": "random", "seed": 3, "iterations": 4}
+    first, second = (ms.stylize(photo, painting, network=network, **options).image for _ in range(2))
+    assert np.array_equal(first, second)
+    assert not np.array_equal(first, ms.stylize(photo, painting, network=network, **{**options, "seed": 4}).image)
+
+
+@pytest.mark.parametrize("model", ["distilled", "enet", "vgg19-quarter"])
+@pytest.mark.parametrize("side", [64, 128])
+def test_balanced_weights_balance_alike_at_every_size_and_for_every_network(model: str, side: int) -> None:
+    """Content and style gradients, at a picture between photo and painting, are in the same ratio (within a factor of
+    4 of each other over sizes and networks), where equation 6 as printed varies a thousandfold."""
+    ratio = gradient_ratio(model, side, balanced=True)
+    assert 0.25 <= ratio / gradient_ratio("distilled", 96, balanced=True) <= 4
+
+
+def gradient_ratio(model: str, side: int, balanced: bool) -> float:
+    network = ms.load_network(model, "random:0", pooling="average")
+    photo, painting = (ms.load_picture(EXAMPLES / name, side) for name in ("photo.jpg", "painting.jpg"))
+    x = 0.8 * photo.pixels + 0.2 * painting.pixels[: photo.size[0], : photo.size[1]]
+    norms = []
+    for weights in ({"content_weight": 1.0, "style_weight": 0.0}, {"content_weight": 0.0, "style_weight": 1.0}):
+        job = transfer.prepare(photo, painting, Settings(balanced=balanced, **weights), network)
+        _, gradient = transfer.objective_of(job)(x.astype(np.float32))
+        norms.append(float(np.linalg.norm(gradient)))
+    return norms[0] / norms[1]
+
+
+def test_as_printed_the_balance_depends_on_size_and_network() -> None:
+    ratios = [gradient_ratio(model, side, balanced=False) for model, side in (("distilled", 64), ("distilled", 128), ("enet", 64))]
+    assert max(ratios) / min(ratios) > 10
+
+
+@pytest.mark.parametrize("init", ["content", "style", "random", "file"])
+def test_starts(network: ms.Network, photo: np.ndarray, painting: np.ndarray, init: str, tmp_path: Path) -> None:
+    if init == "file":
+        init = str(tmp_path / "start.png")
+        Image.new("RGB", (9, 9), (51, 102, 204)).save(init)
+    job = transfer.prepare(photo, painting, Settings(init=init), network)
+    assert job.start.shape == photo.shape
+    if init == "content":
+        assert np.array_equal(job.start, job.content.pixels)
+    if init.endswith("png"):
+        assert np.allclose(job.start, [0.2, 0.4, 0.8], atol=1e-6)
+
+
+def test_keeping_the_photos_colours(network: ms.Network, photo: np.ndarray, painting: np.ndarray) -> None:
+    """The result's chroma is the photo's; only its luminance has moved (where nothing is clipped)."""
+    result = ms.stylize(photo, painting, network=network, iterations=5, preserve_color=True)
+    difference = result.image.astype(int) - photo.astype(int)
+    free = np.all((result.image > 1) & (result.image < 254), axis=2)
+    assert np.abs(difference).max() > 5
+    assert np.abs(difference - difference[..., :1])[free].max() <= 1
+
+
+def test_transparency_returns(network: ms.Network, painting: np.ndarray, rng: np.random.Generator, tmp_path: Path) -> None:
+    alpha = rng.random((24, 24), np.float32)
+    result = ms.stylize(ms.Picture(rng.random((24, 24, 3), np.float32), alpha), painting, network=network, iterations=1)
+    result.save(tmp_path / "out.png")
+    assert np.allclose(np.asarray(Image.open(tmp_path / "out.png"))[..., 3] / 255, alpha, atol=1 / 255)
+
+
+def test_an_interrupted_run_keeps_its_best(network: ms.Network, photo: np.ndarray, painting: np.ndarray) -> None:
+    def interrupt(iteration: transfer.Iteration, picture: object) -> None:
+        if iteration.number == 3:
+            raise KeyboardInterrupt
+
+    result = ms.stylize(photo, painting, network=network, iterations=50, progress=interrupt)
+    assert result.interrupted and len(result.history) == 4
+    assert not np.array_equal(result.image, photo)
+
+
+def test_several_styles(network: ms.Network, photo: np.ndarray, painting: np.ndarray) -> None:
+    alone = ms.stylize(photo, painting, network=network, iterations=3)
+    blend = ms.stylize(photo, [painting, photo], network=network, iterations=3, style_blend=(1, 0))
+    assert np.array_equal(alone.image, blend.image)
+    with pytest.raises(SettingsError, match="2 styles need as many blend weights"):
+        ms.stylize(photo, [painting, photo], network=network, style_blend=(1,))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"iterations": 0}, "iterations must be at least 1"),
+        ({"size": 8}, "size must be at least 16"),
+        ({"style_size": 1}, "style_size must be at least 16"),
+        ({"content_weight": -1}, "content_weight"),
+        ({"style_weight": float("nan")}, "style_weight"),
+        ({"content_weight": 0, "style_weight": 0}, "nothing to paint"),
+        ({"style_layers": ()}, "names no layer"),
+        ({"style_layers": ("conv7_7",)}, "no layer conv7_7"),
+        ({"init": "nowhere.png"}, "neither content"),
+        ({"optimizer": "newton"}, "no optimizer"),
+        ({"model": "vgg20"}, "no network"),
+        ({"kernels": "cuda"}, "no kernel set"),
+        ({"pooling": "min"}, "pooling 'min'"),
+    ],
+)
+def test_settings_that_cannot_be(photo: np.ndarray, painting: np.ndarray, settings: dict[str, object], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        ms.stylize(photo, painting, **{"model": "distilled", "weights": "random:0", **settings})
+
+
+def test_pictures_that_cannot_be(network: ms.Network, painting: np.ndarray) -> None:
+    with pytest.raises(ShapeError, match="expected pixels"):
+        ms.stylize(np.zeros((5, 5)), painting, network=network)
+    with pytest.raises(ShapeError, match="in distilled at 4×30 pixels"):
+        ms.stylize(np.zeros((4, 30, 3), np.uint8), painting, network=network)
+    with pytest.raises(SettingsError, match="no style"):
+        ms.stylize(painting, [], network=network)
+
+
+def test_too_little_memory_is_said_with_the_size_that_fits() -> None:
+    require_memory(10**9, (800, 600), None)
+    require_memory(10**9, (800, 600), 2 * 10**9)
+    with pytest.raises(SettingsError, match=r"about 4.0 GB and 1.0 GB are free; --size 368"):
+        require_memory(4 * 10**9, (800, 600), 10**9)
