@@ -19,7 +19,17 @@ if TYPE_CHECKING:
     from minitorch_style.transfer import Result, stylize
 
 __version__ = "0.1.0"
-__all__ = ["Network", "Objective", "Picture", "Result", "Settings", "StyleError", "load_network", "load_picture", "stylize"]
+__all__ = [
+    "Network",
+    "Objective",
+    "Picture",
+    "Result",
+    "Settings",
+    "StyleError",
+    "load_network",
+    "load_picture",
+    "stylize",
+]
 
 _HOMES = {
     "Network": "network",

@@ -59,12 +59,11 @@ def estimate(network: Network, plan: Plan, style_sizes: list[tuple[int, int]], s
 def available_memory() -> int | None:
     """Bytes that this process may still take, as far as the system tells: the least of what is free and what its
     control group allows. None where neither can be read."""
-    limits = []
+    limits: list[int] = []
     meminfo = Path("/proc/meminfo")
     if meminfo.exists():
-        for line in meminfo.read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                limits.append(int(line.split()[1]) * 1024)
+        lines = meminfo.read_text().splitlines()
+        limits.extend(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
     group = Path("/sys/fs/cgroup")
     try:
         most, used = (group / "memory.max").read_text().strip(), (group / "memory.current").read_text()

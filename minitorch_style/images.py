@@ -21,7 +21,15 @@ from minitorch_style.kernels.buffers import Array
 Bytes = npt.NDArray[np.uint8]
 
 READABLE = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
-WRITABLE = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP"}
+WRITABLE = {
+    ".png": "PNG",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".webp": "WEBP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".bmp": "BMP",
+}
 WITH_ALPHA = ("PNG", "WEBP", "TIFF")
 MAX_PIXELS = 200_000_000  # decoded, already 600 MB; nobody's camera makes more
 
@@ -101,7 +109,9 @@ def _to_srgb(image: Image.Image, profile: bytes) -> tuple[Image.Image, str | Non
     mode = {"P": "RGB", "RGBA": "RGB", "LA": "L", "1": "L"}.get(image.mode, image.mode)
     try:
         source = ImageCms.ImageCmsProfile(BytesIO(profile))
-        converted = ImageCms.profileToProfile(image.convert(mode), source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+        converted = ImageCms.profileToProfile(
+            image.convert(mode), source, ImageCms.createProfile("sRGB"), outputMode="RGB"
+        )
     except (ImageCms.PyCMSError, OSError, ValueError) as error:
         return image, str(error)
     assert converted is not None
@@ -182,7 +192,7 @@ def save_picture(
         mask = os.umask(0)
         os.umask(mask)
         Path(temporary).chmod(0o666 & ~mask)
-        os.replace(temporary, path)
+        Path(temporary).replace(path)
     except OSError as error:
         Path(temporary).unlink(missing_ok=True)
         raise ImageError(f"{path}: cannot be written ({error})") from error

@@ -202,9 +202,7 @@ class _Pool2d(_Parameterless):
 
     def output_shape(self, *inputs: Shape) -> Shape:
         name = type(self).__name__
-        rows, columns = _windowed(
-            name, inputs[0], self.kernel_size, self.stride, self.padding, (1, 1), self.ceil_mode
-        )
+        rows, columns = _windowed(name, inputs[0], self.kernel_size, self.stride, self.padding, (1, 1), self.ceil_mode)
         return rows, columns, inputs[0][2]
 
     @property

@@ -73,6 +73,4 @@ def load_network(
     found = find_weights(layers, weights)
     if pooling == "average":
         layers = layers.with_average_pooling()
-    return Network(
-        layers, found.parameters, found.normalisation, kernel_set(kernels), found.provenance, found.trained
-    )
+    return Network(layers, found.parameters, found.normalisation, kernel_set(kernels), found.provenance, found.trained)

@@ -201,7 +201,8 @@ class Plan:
                 keep = other.kept and (self.gradient or done in self._tapped)
                 if not keep and done in slots and other.readers and other.readers[-1] == position:
                     pool.give_back(slots[done])
-        self._slots, self._grad_slots = slots, {}
+        self._slots = slots
+        self._grad_slots: dict[str, int] = {}
         if self.gradient:
             for step in reversed(self.steps):
                 for name in (step.output, *step.inputs):

@@ -51,7 +51,9 @@ class Job:
         """What a user should know of the pictures and the model before the work begins."""
         notes = [note for picture in (self.content, *self.styles) for note in picture.notes]
         if not self.network.trained:
-            notes.append(f"the weights of {self.network.name} are untrained (seeded random filters): expect little style")
+            notes.append(
+                f"the weights of {self.network.name} are untrained (seeded random filters): expect little style"
+            )
         return notes
 
 

@@ -114,7 +114,7 @@ def save_weights(path: Path, weights: Weights, half: bool = False) -> None:
             for name, array in stored.items():
                 file.create_dataset(name, data=array, track_times=False)
         Path(temporary).chmod(0o644)
-        os.replace(temporary, path)
+        Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise

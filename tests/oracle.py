@@ -11,7 +11,12 @@ Array = np.ndarray
 
 
 def conv2d(
-    x: Array, weight: Array, bias: Array | None, stride: tuple[int, int], padding: tuple[int, int], dilation: tuple[int, int]
+    x: Array,
+    weight: Array,
+    bias: Array | None,
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
 ) -> Array:
     """y[i, j, o] = bias[o] + Σ weight[a, b, c, o]·x[i·s + a·d − p, j·s + b·d − p, c], zero outside; one output at a time."""
     kh, kw, _, maps = weight.shape

@@ -30,7 +30,9 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_a_picture_is_made(tmp_path: Path) -> None:
     out = tmp_path / "out.png"
-    done = run("stylize", PHOTO, PAINTING, "-o", str(out), *FAST, "--iterations", "6", "--save-every", "2", "--threads", "1")
+    done = run(
+        "stylize", PHOTO, PAINTING, "-o", str(out), *FAST, "--iterations", "6", "--save-every", "2", "--threads", "1"
+    )
     assert done.returncode == 0 and done.stdout == ""
     assert "48×32 pixels, distilled" in done.stderr and "MB" in done.stderr and "iteration 6/6" in done.stderr
     assert Image.open(out).size == (48, 32)
@@ -40,7 +42,9 @@ def test_a_picture_is_made(tmp_path: Path) -> None:
 def test_json_and_repetition(tmp_path: Path) -> None:
     pictures = []
     for name in ("a.png", "b.png"):
-        done = run("stylize", PHOTO, PAINTING, "-o", str(tmp_path / name), *FAST, "--iterations", "3", "--json", "--quiet")
+        done = run(
+            "stylize", PHOTO, PAINTING, "-o", str(tmp_path / name), *FAST, "--iterations", "3", "--json", "--quiet"
+        )
         assert done.returncode == 0 and done.stderr == ""
         lines = [json.loads(line) for line in done.stdout.splitlines()]
         assert [line["iteration"] for line in lines[:-1]] == [1, 2, 3]

@@ -68,9 +68,8 @@ def test_batch_norm_is_folded(rng: np.random.Generator) -> None:
             state[f"{node.name}.{name}"] = torch.randn(order, generator=generator) * 0.1
         if node.batch_norm:
             maps = node.layer.parameter_shapes()["weight"][-1]
-            for name, value in (("weight", torch.rand(maps, generator=generator) + 0.5), ("bias", torch.randn(maps, generator=generator)),
-                                ("running_mean", torch.randn(maps, generator=generator)), ("running_var", torch.rand(maps, generator=generator) + 0.1)):  # fmt: skip
-                state[f"{node.name}_norm.{name}"] = value
+            for name in ("weight", "bias", "running_mean", "running_var"):
+                state[f"{node.name}_norm.{name}"] = torch.rand(maps, generator=generator) + 0.1
     weights = convert(state, target)
     x = torch.rand(1, 16, 10, 12, generator=generator)
     norm = [state[f"1.0.reduce_norm.{name}"] for name in ("running_mean", "running_var", "weight", "bias")]
@@ -87,7 +86,7 @@ def test_files_that_do_not_fit_are_refused_and_nothing_is_written(tmp_path: Path
 
     with pytest.raises(CheckpointError, match="no known checkpoint of enet"):
         convert(torchvision_like(batch_norm=False), architecture("enet"))
-    with pytest.raises(CheckpointError, match="does not fit vgg19-quarter|no known checkpoint"):
+    with pytest.raises(CheckpointError, match=r"does not fit vgg19-quarter|no known checkpoint"):
         convert(torchvision_like(batch_norm=False), architecture("vgg19-quarter"))
     torch.save({"state_dict": {"a": 1}}, tmp_path / "a.pth")
     with pytest.raises(CheckpointError, match="no state dict"):

@@ -17,7 +17,9 @@ from minitorch_style.images import check_output, load_picture, resized, save_pic
 
 def gradient(width: int = 20, height: int = 12) -> Image.Image:
     y, x = np.mgrid[0:height, 0:width]
-    return Image.fromarray(np.dstack([x * 255 // (width - 1), y * 255 // (height - 1), np.full_like(x, 80)]).astype(np.uint8))
+    return Image.fromarray(
+        np.dstack([x * 255 // (width - 1), y * 255 // (height - 1), np.full_like(x, 80)]).astype(np.uint8)
+    )
 
 
 def saved(image: Image.Image, path: Path, **options: object) -> Path:

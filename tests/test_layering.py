@@ -99,7 +99,9 @@ def test_only_the_command_line_prints() -> None:
     for path in modules():
         if not relative(path).startswith("cli/"):
             calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
-            assert not any(isinstance(call.func, ast.Name) and call.func.id == "print" for call in calls), relative(path)
+            assert not any(isinstance(call.func, ast.Name) and call.func.id == "print" for call in calls), relative(
+                path
+            )
 
 
 def test_the_oracle_is_independent() -> None:
@@ -112,5 +114,7 @@ def test_import_is_cheap() -> None:
     import subprocess
 
     code = "import sys, minitorch_style; print(','.join(m for m in sys.modules if '.' not in m))"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent)
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent
+    )
     assert not {"numpy", *ONLY_IN} & set(loaded.stdout.strip().split(","))

@@ -43,7 +43,12 @@ def test_taps_are_the_papers_names() -> None:
     assert taps[0] == "conv1_1" and taps[-1] == "conv5_4" and "conv4_2" in taps and len(taps) == 16
     assert architecture("vgg16").taps["conv4_2"] == "relu4_2"
     blocks = list(architecture("enet").taps)
-    assert blocks == ["initial", *(f"1.{i}" for i in range(5)), *(f"2.{i}" for i in range(9)), *(f"3.{i}" for i in range(1, 9))]
+    assert blocks == [
+        "initial",
+        *(f"1.{i}" for i in range(5)),
+        *(f"2.{i}" for i in range(9)),
+        *(f"3.{i}" for i in range(1, 9)),
+    ]
 
 
 @pytest.mark.parametrize("name", NETWORKS)

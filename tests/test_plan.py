@@ -58,7 +58,11 @@ def test_forced_algorithms_agree(algorithm: str, rng: np.random.Generator) -> No
              if isinstance(node.layer, Conv2d) and (algorithm == "direct" or node.layer.in_channels > 3)]  # fmt: skip
     objective = Objective(network, content, style, algorithms=dict.fromkeys(suits, algorithm))
     loss, gradient = objective(x)
-    chosen = {step["algorithm"] for step in objective.plan.describe() if str(step["step"]) in {s.replace("conv", "relu") for s in suits}}
+    chosen = {
+        step["algorithm"]
+        for step in objective.plan.describe()
+        if str(step["step"]) in {s.replace("conv", "relu") for s in suits}
+    }
     assert chosen == {algorithm}
     assert loss == pytest.approx(reference[0], rel=1e-4)
     assert oracle.relative_error(gradient, reference[1]) <= 1e-3
@@ -79,7 +83,9 @@ def test_gradient_by_projection(model: str, kernels: str, rng: np.random.Generat
     _, gradient = objective(x)
     v = gradient / np.sqrt(np.mean(np.square(gradient, dtype=np.float64)))
     step = 1e-4  # small against kinks, large against the noise of single precision
-    slope = (objective((x + step * v).astype(np.float32))[0] - objective((x - step * v).astype(np.float32))[0]) / (2 * step)
+    slope = (objective((x + step * v).astype(np.float32))[0] - objective((x - step * v).astype(np.float32))[0]) / (
+        2 * step
+    )
     assert slope == pytest.approx(float(np.sum(gradient * v, dtype=np.float64)), rel=1e-2)
 
 

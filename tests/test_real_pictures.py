@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,9 @@ def test_the_input_convolution_is_folded_in_exactly(shared: Path) -> None:
     pixels = torch.rand(20, 24, 3, dtype=torch.float64)
     x = pixels.permute(2, 0, 1)[None]
     for name, padding in (("conv0", 0), ("conv11", 1)):
-        x = torch.nn.functional.conv2d(x, state[f"{name}.weight"].double(), state[f"{name}.bias"].double(), padding=padding)
+        x = torch.nn.functional.conv2d(
+            x, state[f"{name}.weight"].double(), state[f"{name}.bias"].double(), padding=padding
+        )
     found = torch_graph(convert(state, target), target, pixels)["conv1_1"]
     assert torch.allclose(found, torch.relu(x), rtol=1e-4, atol=1e-4 * float(x.abs().max()))
 
@@ -54,6 +57,6 @@ def test_the_loss_falls_under_a_tenth(quarter: ms.Network, shared: Path, photo: 
     pictures = shared / "pictures"
     result = ms.stylize(pictures / photo, pictures / painting, network=quarter, size=128, iterations=30)
     best = [iteration.best_loss for iteration in result.history]
-    assert all(after <= before for before, after in zip(best, best[1:], strict=False))
+    assert all(after <= before for before, after in pairwise(best))
     assert best[-1] < 0.1 * best[0]
     assert result.image.std() > 20 and not np.any(np.isnan(result.image))

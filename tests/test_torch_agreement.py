@@ -12,7 +12,9 @@ from tests.test_plan import with_lively_weights
 pytestmark = pytest.mark.torch
 
 
-def autograd(network: Network, content: np.ndarray, style: np.ndarray, x: np.ndarray, alpha: float) -> tuple[float, np.ndarray]:
+def autograd(
+    network: Network, content: np.ndarray, style: np.ndarray, x: np.ndarray, alpha: float
+) -> tuple[float, np.ndarray]:
     """Equation 6 as printed, by torch in double precision."""
     import torch
 
@@ -34,7 +36,9 @@ def autograd(network: Network, content: np.ndarray, style: np.ndarray, x: np.nda
     loss = sum(alpha * 0.5 * (f[tap] - p[tap]).square().sum() for tap in architecture.content_layers)
     for tap in architecture.style_layers:
         maps = f[tap].shape[1]
-        loss = loss + (mean_gram(f[tap]) - mean_gram(s[tap])).square().sum() / (4 * maps**2) / len(architecture.style_layers)
+        loss = loss + (mean_gram(f[tap]) - mean_gram(s[tap])).square().sum() / (4 * maps**2) / len(
+            architecture.style_layers
+        )
     loss.backward()
     return float(loss.detach()), picture.grad.numpy()
 

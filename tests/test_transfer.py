@@ -73,7 +73,10 @@ def gradient_ratio(model: str, side: int, balanced: bool) -> float:
 
 
 def test_as_printed_the_balance_depends_on_size_and_network() -> None:
-    ratios = [gradient_ratio(model, side, balanced=False) for model, side in (("distilled", 64), ("distilled", 128), ("enet", 64))]
+    ratios = [
+        gradient_ratio(model, side, balanced=False)
+        for model, side in (("distilled", 64), ("distilled", 128), ("enet", 64))
+    ]
     assert max(ratios) / min(ratios) > 10
 
 
@@ -99,7 +102,9 @@ def test_keeping_the_photos_colours(network: ms.Network, photo: np.ndarray, pain
     assert np.abs(difference - difference[..., :1])[free].max() <= 1
 
 
-def test_transparency_returns(network: ms.Network, painting: np.ndarray, rng: np.random.Generator, tmp_path: Path) -> None:
+def test_transparency_returns(
+    network: ms.Network, painting: np.ndarray, rng: np.random.Generator, tmp_path: Path
+) -> None:
     alpha = rng.random((24, 24), np.float32)
     result = ms.stylize(ms.Picture(rng.random((24, 24, 3), np.float32), alpha), painting, network=network, iterations=1)
     result.save(tmp_path / "out.png")
@@ -142,7 +147,9 @@ def test_several_styles(network: ms.Network, photo: np.ndarray, painting: np.nda
         ({"pooling": "min"}, "pooling 'min'"),
     ],
 )
-def test_settings_that_cannot_be(photo: np.ndarray, painting: np.ndarray, settings: dict[str, object], message: str) -> None:
+def test_settings_that_cannot_be(
+    photo: np.ndarray, painting: np.ndarray, settings: dict[str, object], message: str
+) -> None:
     with pytest.raises(SettingsError, match=message):
         ms.stylize(photo, painting, **{"model": "distilled", "weights": "random:0", **settings})
 

@@ -69,9 +69,15 @@ def _elsewhere(file: h5py.File) -> None:
     [
         (_edit(lambda f: f.pop("conv1_1.bias")), r"missing conv1_1.bias \(8,\)"),
         (_edit(lambda f: f.create_dataset("more", data=np.zeros(3, np.float32))), r"extra more \(3,\)"),
-        (_edit(lambda f: _replace(f, "conv1_1.bias", np.zeros(9, np.float32))), r"conv1_1.bias is \(9,\), expected \(8,\)"),
+        (
+            _edit(lambda f: _replace(f, "conv1_1.bias", np.zeros(9, np.float32))),
+            r"conv1_1.bias is \(9,\), expected \(8,\)",
+        ),
         (_edit(lambda f: _replace(f, "conv1_1.bias", np.zeros(8, np.int32))), "type int32"),
-        (_edit(lambda f: _replace(f, "conv1_1.bias", np.zeros(8, np.float32), compression="gzip")), "not stored contiguously"),
+        (
+            _edit(lambda f: _replace(f, "conv1_1.bias", np.zeros(8, np.float32), compression="gzip")),
+            "not stored contiguously",
+        ),
         (_edit(lambda f: f["conv1_1.bias"].write_direct(np.ones(8, np.float32))), "checksum"),
         (_edit(_nan), "conv1_1.bias hold values that are not finite"),
         (_edit(_elsewhere), "soft or external link"),

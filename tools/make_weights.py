@@ -32,7 +32,9 @@ def photographs(path: Path, count: int) -> list[np.ndarray]:
             if member.name.endswith(".jpg") and len(pictures) < count:
                 data = archive.extractfile(member)
                 assert data is not None
-                pictures.append(np.asarray(Image.open(BytesIO(data.read())).convert("RGB"), np.float32) / np.float32(255))
+                pictures.append(
+                    np.asarray(Image.open(BytesIO(data.read())).convert("RGB"), np.float32) / np.float32(255)
+                )
     return pictures
 
 

@@ -113,7 +113,10 @@ def painting() -> Image.Image:
 
     swirl = 0.5 + 0.5 * np.sin(np.hypot(x - 420, y - 170) / 13 + x / 60)
     t = np.clip(y / HEIGHT * 1.3 + 0.25 * (swirl - 0.5) + 0.1 * noise((HEIGHT, WIDTH), 30, rng), 0, 1)
-    colours = mixed([(0, (14, 28, 92)), (0.35, (30, 84, 158)), (0.6, (92, 158, 190)), (0.85, (240, 200, 110)), (1, (232, 140, 64))], t)
+    colours = mixed(
+        [(0, (14, 28, 92)), (0.35, (30, 84, 158)), (0.6, (92, 158, 190)), (0.85, (240, 200, 110)), (1, (232, 140, 64))],
+        t,
+    )
     for cx, cy, radius in ((640, 90, 44), (150, 120, 20), (300, 60, 14), (500, 40, 11), (60, 50, 12)):
         glow = np.exp(-((np.hypot(x - cx, y - cy) / radius) ** 2))[..., None]
         colours = colours * (1 - glow) + np.array([255, 226, 120]) * glow

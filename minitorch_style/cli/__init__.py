@@ -20,7 +20,9 @@ def _terminated(number: int, frame: FrameType | None) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; 0 is success, 2 bad input (one line on stderr), 130 interrupted."""
-    parser = argparse.ArgumentParser(prog="minitorch_style", description="Artistic style transfer on ordinary processors.")
+    parser = argparse.ArgumentParser(
+        prog="minitorch_style", description="Artistic style transfer on ordinary processors."
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, module in COMMANDS.items():
         command = commands.add_parser(name, help=module.HELP, description=module.HELP)

@@ -24,7 +24,13 @@ HELP = "Measure a network on this machine: medians over repeated runs on random 
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", choices=list(NETWORKS), default="distilled", metavar="NAME", help="network to measure (default: distilled)")
+    parser.add_argument(
+        "--model",
+        choices=list(NETWORKS),
+        default="distilled",
+        metavar="NAME",
+        help="network to measure (default: distilled)",
+    )
     parser.add_argument("--size", type=int, default=256, metavar="PX", help="side of the square picture (default: 256)")
     parser.add_argument("--repeat", type=int, default=20, metavar="R", help="measurements of each (default: 20)")
     parser.add_argument("--kernels", choices=KERNEL_SETS, default="auto")

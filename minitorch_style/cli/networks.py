@@ -48,7 +48,9 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(rows, indent=1))
         return 0
-    print(f"{'network':<21}{'parameters':>12}{'with norm':>12}{'MMAC':>11}{'to taps':>11}{'reach':>7}{'plan MB':>9}  weights")
+    print(
+        f"{'network':<21}{'parameters':>12}{'with norm':>12}{'MMAC':>11}{'to taps':>11}{'reach':>7}{'plan MB':>9}  weights"
+    )
     for row in rows:
         print(
             f"{row['name']:<21}{row['parameters']:>12,}{row['parameters_with_batch_norm']:>12,}"

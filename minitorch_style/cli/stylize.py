@@ -18,7 +18,8 @@ from minitorch_style.network import POOLINGS
 from minitorch_style.networks import NETWORKS
 from minitorch_style.optimizers import OPTIMIZERS
 from minitorch_style.settings import PRESETS, Settings
-from minitorch_style.transfer import Iteration, Job, prepare, run as run_job
+from minitorch_style.transfer import Iteration, Job, prepare
+from minitorch_style.transfer import run as run_job
 
 HELP = "Paint a photo in the style of one or more paintings."
 
@@ -68,7 +69,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--save-every", type=int, metavar="N", help="also write the picture after every N iterations")
     add_threads(parser)
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
-    parser.add_argument("--json", action="store_true", help="on stdout: a JSON line an iteration, and one for the result")
+    parser.add_argument(
+        "--json", action="store_true", help="on stdout: a JSON line an iteration, and one for the result"
+    )
 
 
 def settings_of(options: argparse.Namespace) -> Settings:

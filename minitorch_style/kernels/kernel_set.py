@@ -33,8 +33,10 @@ class ConvolutionKernel(Protocol):
 class KernelSet(Protocol):
     """Fused steps on buffers. Gradients are written to dx, or added where `accumulate`; a gate multiplies the sum."""
 
-    name: str
-    algorithms: tuple[str, ...]
+    @property
+    def name(self) -> str: ...
+    @property
+    def algorithms(self) -> tuple[str, ...]: ...
 
     def convolution(
         self,
@@ -63,14 +65,10 @@ class KernelSet(Protocol):
         self, dy: Buffer, x: Buffer, slope: Array, dx: Buffer, accumulate: bool, gate: Gate | None
     ) -> None: ...
     def affine(self, x: Buffer, weight: Array, bias: Array, out: Buffer) -> None: ...
-    def affine_input_grad(
-        self, dy: Buffer, weight: Array, dx: Buffer, accumulate: bool, gate: Gate | None
-    ) -> None: ...
+    def affine_input_grad(self, dy: Buffer, weight: Array, dx: Buffer, accumulate: bool, gate: Gate | None) -> None: ...
     def concat(self, inputs: list[Buffer], out: Buffer) -> None: ...
     def add(self, inputs: list[Buffer], out: Buffer) -> None: ...
-    def channels_input_grad(
-        self, dy: Buffer, first: int, dx: Buffer, accumulate: bool, gate: Gate | None
-    ) -> None:
+    def channels_input_grad(self, dy: Buffer, first: int, dx: Buffer, accumulate: bool, gate: Gate | None) -> None:
         """The gradient of concatenation and addition: channels `first` … of dy."""
         ...
 
@@ -82,5 +80,3 @@ class KernelSet(Protocol):
     def product(self, features: Buffer, matrix: Array, out: Buffer, accumulate: bool) -> None:
         """out[i, j] (+)= features[i, j] · matrix: the gradient of a Gram matrix."""
         ...
-
-

@@ -65,9 +65,7 @@ def _gradient_phases(spec: Conv2d, weight: Array) -> list[_Phase]:
         matrix = turned.reshape(-1, spec.in_channels)
         packed, width = direct.pack_panels(matrix)
         phases.append(
-            _Phase(
-                r, (top, left), (len(rows), len(columns)), (row_step, column_step), packed, width, spec.out_channels
-            )
+            _Phase(r, (top, left), (len(rows), len(columns)), (row_step, column_step), packed, width, spec.out_channels)
         )
     return phases
 
@@ -357,9 +355,7 @@ class NumbaKernels:
 
     def leaky(self, x: Buffer, slope: Array, out: Buffer) -> None:
         with compute_lock:
-            pointwise.leaky(
-                x.flat, x.origin, x.row_step, slope, out.flat, out.origin, out.row_step, *out.shape[:2]
-            )
+            pointwise.leaky(x.flat, x.origin, x.row_step, slope, out.flat, out.origin, out.row_step, *out.shape[:2])
 
     def affine(self, x: Buffer, weight: Array, bias: Array, out: Buffer) -> None:
         self._affine(x, weight, bias, out, 0, False)

@@ -80,11 +80,7 @@ class Architecture:
 
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         """{"node.parameter": shape}, batch norm folded: what a weight file holds."""
-        return {
-            f"{node.name}.{name}": shape
-            for node in self.nodes
-            for name, shape in node.parameter_shapes().items()
-        }
+        return {f"{node.name}.{name}": shape for node in self.nodes for name, shape in node.parameter_shapes().items()}
 
     def parameter_count(self, with_batch_norm: bool = True) -> int:
         """Parameters of the layers as published; `with_batch_norm` counts its scale and shift, as publications do."""

@@ -17,8 +17,23 @@ def kernels(request: pytest.FixtureRequest) -> KernelSet:
     return kernel_set(request.param)
 
 
+@pytest.fixture(params=["numpy", "numba"])
+def plain_kernels(request: pytest.FixtureRequest) -> KernelSet:
+    """For operations whose fast kernels hold no LLVM code: those run as interpreted Python too."""
+    if request.param == "numpy":
+        return kernel_set("numpy")
+    pytest.importorskip("numba")
+    from minitorch_style.kernels.numba_set import NumbaKernels
+
+    return NumbaKernels()
+
+
 @pytest.fixture(
-    params=[("numpy", "im2col"), pytest.param(("numba", "direct"), marks=jit), pytest.param(("numba", "winograd"), marks=jit)],
+    params=[
+        ("numpy", "im2col"),
+        pytest.param(("numba", "direct"), marks=jit),
+        pytest.param(("numba", "winograd"), marks=jit),
+    ],
     ids="-".join,
 )
 def algorithm(request: pytest.FixtureRequest) -> Iterator[tuple[KernelSet, str]]:

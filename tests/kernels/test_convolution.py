@@ -42,12 +42,17 @@ CASES = [
     ((5, 6), Conv2d(2, 3, 2, stride=5, padding=1)),
     ((4, 4), Conv2d(300, 8, 3, padding=1)),
 ]
-IDS = [f"{h}x{w}-{s.in_channels}-{s.out_channels}-k{s.kernel_size}s{s.stride}p{s.padding}d{s.dilation}" for (h, w), s in CASES]
+IDS = [
+    f"{h}x{w}-{s.in_channels}-{s.out_channels}-k{s.kernel_size}s{s.stride}p{s.padding}d{s.dilation}"
+    for (h, w), s in CASES
+]
 
 TOLERANCE = {"im2col": 1e-5, "direct": 1e-5, "winograd": 1e-4}
 
 
-def numbers(spec: Conv2d, size: tuple[int, int], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+def numbers(
+    spec: Conv2d, size: tuple[int, int], rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """x, weight, bias, all float32."""
     x = rng.standard_normal((*size, spec.in_channels)).astype(np.float32)
     weight = rng.standard_normal((*spec.kernel_size, spec.in_channels, spec.out_channels)).astype(np.float32)
@@ -70,7 +75,9 @@ def layer_or_skip(kernels: KernelSet, method: str, spec: Conv2d, weight: np.ndar
 
 
 @pytest.mark.parametrize(("size", "spec"), CASES, ids=IDS)
-def test_forward_is_the_definition(algorithm: tuple[KernelSet, str], size: tuple[int, int], spec: Conv2d, rng: np.random.Generator) -> None:
+def test_forward_is_the_definition(
+    algorithm: tuple[KernelSet, str], size: tuple[int, int], spec: Conv2d, rng: np.random.Generator
+) -> None:
     x, weight, bias = numbers(spec, size, rng)
     layer = layer_or_skip(*algorithm, spec, weight, bias, x.shape)
     assert layer.kernel.algorithm == algorithm[1]
@@ -78,7 +85,9 @@ def test_forward_is_the_definition(algorithm: tuple[KernelSet, str], size: tuple
 
 
 @pytest.mark.parametrize(("size", "spec"), CASES, ids=IDS)
-def test_gradient_by_projection(algorithm: tuple[KernelSet, str], size: tuple[int, int], spec: Conv2d, rng: np.random.Generator) -> None:
+def test_gradient_by_projection(
+    algorithm: tuple[KernelSet, str], size: tuple[int, int], spec: Conv2d, rng: np.random.Generator
+) -> None:
     """The operation is linear in x, so any step measures its slope exactly."""
     x, weight, _ = numbers(spec, size, rng)
     layer = layer_or_skip(*algorithm, spec, weight, None, x.shape)
@@ -112,7 +121,9 @@ def test_the_checker_sees_a_gradient_that_is_off_by_a_thousandth(rng: np.random.
 
 
 @pytest.mark.parametrize(("size", "spec"), CASES[:8], ids=IDS[:8])
-def test_fused_activation(algorithm: tuple[KernelSet, str], size: tuple[int, int], spec: Conv2d, rng: np.random.Generator) -> None:
+def test_fused_activation(
+    algorithm: tuple[KernelSet, str], size: tuple[int, int], spec: Conv2d, rng: np.random.Generator
+) -> None:
     x, weight, bias = numbers(spec, size, rng)
     slope = rng.uniform(0, 1, spec.out_channels).astype(np.float32)
     layer = layer_or_skip(*algorithm, spec, weight, bias, x.shape, slope)
@@ -123,7 +134,14 @@ def test_fused_activation(algorithm: tuple[KernelSet, str], size: tuple[int, int
 @pytest.mark.parametrize(("size", "spec"), CASES, ids=IDS)
 @pytest.mark.parametrize("gated", [False, True])
 @pytest.mark.parametrize("accumulate", [False, True])
-def test_gradient_is_added_and_gated(algorithm: tuple[KernelSet, str], size: tuple[int, int], spec: Conv2d, rng: np.random.Generator, gated: bool, accumulate: bool) -> None:
+def test_gradient_is_added_and_gated(
+    algorithm: tuple[KernelSet, str],
+    size: tuple[int, int],
+    spec: Conv2d,
+    rng: np.random.Generator,
+    gated: bool,
+    accumulate: bool,
+) -> None:
     """(what was there + gradient) · slope of the activation before, whose output is `y`."""
     x, weight, _ = numbers(spec, size, rng)
     layer = layer_or_skip(*algorithm, spec, weight, None, x.shape)

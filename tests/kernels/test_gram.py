@@ -11,8 +11,12 @@ from tests import oracle
 from tests.kernels.harness import filled, poisoned
 
 
-@pytest.mark.parametrize("shape", [(1, 1, 1), (5, 7, 3), (9, 4, 8), (6, 6, 13), (3, 700, 16), (33, 20, 70), (4, 5, 200)])
-def test_gram_is_the_sum_of_outer_products(kernels: KernelSet, shape: tuple[int, int, int], rng: np.random.Generator) -> None:
+@pytest.mark.parametrize(
+    "shape", [(1, 1, 1), (5, 7, 3), (9, 4, 8), (6, 6, 13), (3, 700, 16), (33, 20, 70), (4, 5, 200)]
+)
+def test_gram_is_the_sum_of_outer_products(
+    kernels: KernelSet, shape: tuple[int, int, int], rng: np.random.Generator
+) -> None:
     x = rng.standard_normal(shape).astype(np.float32)
     found = kernels.gram(filled(x, margin=1, slack=16384))
     assert oracle.relative_error(found, oracle.gram(x)) <= 1e-5

@@ -14,54 +14,58 @@ SIZES = [(1, 1), (5, 7), (8, 4)]
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_leaky_with_slopes_of_either_sign(kernels: KernelSet, size: tuple[int, int], rng: np.random.Generator) -> None:
+def test_leaky_with_slopes_of_either_sign(
+    plain_kernels: KernelSet, size: tuple[int, int], rng: np.random.Generator
+) -> None:
     x, dy = (rng.standard_normal((*size, 6)).astype(np.float32) for _ in range(2))
     slope = rng.standard_normal(6).astype(np.float32)
     out, dx = poisoned(x.shape, 1), poisoned(x.shape, 1)
-    kernels.leaky(filled(x, 1), slope, out)
+    plain_kernels.leaky(filled(x, 1), slope, out)
     assert np.array_equal(out.interior, oracle.leaky(x, slope))
-    kernels.leaky_input_grad(filled(dy), filled(x, 1), slope, dx, False, None)
+    plain_kernels.leaky_input_grad(filled(dy), filled(x, 1), slope, dx, False, None)
     assert oracle.relative_error(dx.interior, dy * np.where(x > 0, 1, slope)) <= 1e-6
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_affine(kernels: KernelSet, size: tuple[int, int], rng: np.random.Generator) -> None:
+def test_affine(plain_kernels: KernelSet, size: tuple[int, int], rng: np.random.Generator) -> None:
     x, dy, before, y = (rng.standard_normal((*size, 3)).astype(np.float32) for _ in range(4))
     weight, bias, slope = rng.standard_normal((3, 3)).astype(np.float32)
     out, dx = poisoned(x.shape, 2), filled(before, 1)
-    kernels.affine(filled(x), weight, bias, out)
+    plain_kernels.affine(filled(x), weight, bias, out)
     assert oracle.relative_error(out.interior, weight * x.astype(np.float64) + bias) <= 1e-6
-    kernels.affine_input_grad(filled(dy), weight, dx, True, Gate(filled(y), slope))
+    plain_kernels.affine_input_grad(filled(dy), weight, dx, True, Gate(filled(y), slope))
     expected = (before + weight * dy.astype(np.float64)) * np.where(y > 0, 1, slope)
     assert oracle.relative_error(dx.interior, expected) <= 1e-6
 
 
-def test_concatenation_and_its_gradient(kernels: KernelSet, rng: np.random.Generator) -> None:
+def test_concatenation_and_its_gradient(plain_kernels: KernelSet, rng: np.random.Generator) -> None:
     a, b = rng.standard_normal((4, 5, 13)).astype(np.float32), rng.standard_normal((4, 5, 3)).astype(np.float32)
     out = poisoned((4, 5, 16), 1)
-    kernels.concat([filled(a), filled(b, 2)], out)
+    plain_kernels.concat([filled(a), filled(b, 2)], out)
     assert np.array_equal(out.interior, np.dstack([a, b]))
     dx = poisoned(b.shape)
-    kernels.channels_input_grad(out, 13, dx, False, None)
+    plain_kernels.channels_input_grad(out, 13, dx, False, None)
     assert np.array_equal(dx.interior, b)
 
 
 @pytest.mark.parametrize("wide_first", [True, False])
-def test_residual_sum_pads_channels_with_zeros(kernels: KernelSet, wide_first: bool, rng: np.random.Generator) -> None:
+def test_residual_sum_pads_channels_with_zeros(
+    plain_kernels: KernelSet, wide_first: bool, rng: np.random.Generator
+) -> None:
     wide, narrow = rng.standard_normal((4, 6, 9)).astype(np.float32), rng.standard_normal((4, 6, 4)).astype(np.float32)
     out = poisoned(wide.shape)
-    kernels.add([filled(wide), filled(narrow)] if wide_first else [filled(narrow), filled(wide)], out)
+    plain_kernels.add([filled(wide), filled(narrow)] if wide_first else [filled(narrow), filled(wide)], out)
     expected = wide.copy()
     expected[..., :4] += narrow
     assert oracle.relative_error(out.interior, expected) <= 1e-6
     dx = filled(narrow)
-    kernels.channels_input_grad(filled(wide), 0, dx, True, None)
+    plain_kernels.channels_input_grad(filled(wide), 0, dx, True, None)
     assert oracle.relative_error(dx.interior, narrow + wide[..., :4]) <= 1e-6
 
 
-def test_gate_in_place(kernels: KernelSet, rng: np.random.Generator) -> None:
+def test_gate_in_place(plain_kernels: KernelSet, rng: np.random.Generator) -> None:
     gradient, y = (rng.standard_normal((3, 5, 7)).astype(np.float32) for _ in range(2))
     slope = rng.uniform(0, 1, 7).astype(np.float32)
     buffer = filled(gradient, 1)
-    kernels.gate(buffer, Gate(filled(y), slope))
+    plain_kernels.gate(buffer, Gate(filled(y), slope))
     assert oracle.relative_error(buffer.interior, gradient * np.where(y > 0, 1, slope)) <= 1e-6

@@ -24,7 +24,10 @@ GEOMETRIES = [
     ((7, 7), (2,), {"stride": 3}),
 ]
 CASES = [(kind, size, kind(*args, **kw)) for kind in (MaxPool2d, AvgPool2d) for size, args, kw in GEOMETRIES]
-IDS = [f"{kind.__name__}-{size}-{spec.kernel_size}{spec.stride}{spec.padding}{spec.ceil_mode}" for kind, size, spec in CASES]
+IDS = [
+    f"{kind.__name__}-{size}-{spec.kernel_size}{spec.stride}{spec.padding}{spec.ceil_mode}"
+    for kind, size, spec in CASES
+]
 
 
 def definition(x: np.ndarray, spec: MaxPool2d | AvgPool2d) -> np.ndarray:
@@ -32,38 +35,44 @@ def definition(x: np.ndarray, spec: MaxPool2d | AvgPool2d) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("kind", "size", "spec"), CASES, ids=IDS)
-def test_forward_is_the_definition(kernels: KernelSet, kind: type, size: tuple[int, int], spec: MaxPool2d | AvgPool2d, rng: np.random.Generator) -> None:
+def test_forward_is_the_definition(
+    plain_kernels: KernelSet, kind: type, size: tuple[int, int], spec: MaxPool2d | AvgPool2d, rng: np.random.Generator
+) -> None:
     x = rng.standard_normal((*size, 5)).astype(np.float32)
-    assert oracle.relative_error(Pool(kernels, spec, x.shape).forward(x), definition(x, spec)) <= 1e-6
+    assert oracle.relative_error(Pool(plain_kernels, spec, x.shape).forward(x), definition(x, spec)) <= 1e-6
 
 
 @pytest.mark.parametrize(("kind", "size", "spec"), CASES, ids=IDS)
-def test_gradient_by_projection(kernels: KernelSet, kind: type, size: tuple[int, int], spec: MaxPool2d | AvgPool2d, rng: np.random.Generator) -> None:
+def test_gradient_by_projection(
+    plain_kernels: KernelSet, kind: type, size: tuple[int, int], spec: MaxPool2d | AvgPool2d, rng: np.random.Generator
+) -> None:
     x = rng.standard_normal((*size, 5)).astype(np.float32)
-    pool = Pool(kernels, spec, x.shape)
+    pool = Pool(plain_kernels, spec, x.shape)
     pool.forward(x)
-    error = oracle.projection_error(lambda v: definition(v, spec), lambda dy: pool.backward(dy.astype(np.float32)), x, rng)
+    error = oracle.projection_error(
+        lambda v: definition(v, spec), lambda dy: pool.backward(dy.astype(np.float32)), x, rng
+    )
     assert error <= 1e-4
 
 
 @pytest.mark.parametrize("kind", [MaxPool2d, AvgPool2d])
-def test_gradient_is_added_and_gated(kernels: KernelSet, kind: type, rng: np.random.Generator) -> None:
+def test_gradient_is_added_and_gated(plain_kernels: KernelSet, kind: type, rng: np.random.Generator) -> None:
     spec = kind(3, stride=2, padding=1)
     x, y, before = (rng.standard_normal((9, 8, 6)).astype(np.float32) for _ in range(3))
     slope = rng.uniform(0, 1, 6).astype(np.float32)
-    pool = Pool(kernels, spec, x.shape)
+    pool = Pool(plain_kernels, spec, x.shape)
     dy = rng.standard_normal(pool.forward(x).shape).astype(np.float32)
     expected = (before + pool.backward(dy)) * np.where(y > 0, 1, slope)
     assert oracle.relative_error(pool.backward(dy, before, Gate(filled(y), slope)), expected) <= 1e-6
 
 
-def test_of_equal_values_the_first_gets_the_gradient(kernels: KernelSet) -> None:
-    pool = Pool(kernels, MaxPool2d(2), (2, 4, 1))
+def test_of_equal_values_the_first_gets_the_gradient(plain_kernels: KernelSet) -> None:
+    pool = Pool(plain_kernels, MaxPool2d(2), (2, 4, 1))
     pool.forward(np.array([[1, 1, 0, 3], [1, 1, 3, 3]], np.float32)[..., None])
     gradient = pool.backward(np.array([[5, 7]], np.float32)[..., None])
     assert gradient[..., 0].tolist() == [[5, 0, 0, 7], [0, 0, 0, 0]]
 
 
-def test_padding_never_wins(kernels: KernelSet) -> None:
-    pool = Pool(kernels, MaxPool2d(3, stride=1, padding=1), (2, 2, 1))
+def test_padding_never_wins(plain_kernels: KernelSet) -> None:
+    pool = Pool(plain_kernels, MaxPool2d(3, stride=1, padding=1), (2, 2, 1))
     assert np.all(pool.forward(np.full((2, 2, 1), -4, np.float32)) == -4)

@@ -74,9 +74,16 @@ def test_matrix_tile(index: int, rng: np.random.Generator) -> None:
     x = rng.standard_normal(4000).astype(np.float32)
     w = rng.standard_normal((count_a * count_b * depth, width + 3)).astype(np.float32)
     out = np.full(rows * (width + 1), np.nan, np.float32)
-    gemm_tile(width, x, 7, w.ravel(), 0, out, 0, count_a, step_a, count_b, step_b, depth, 2, step_m, width + 3, width + 1)
+    gemm_tile(
+        width, x, 7, w.ravel(), 0, out, 0, count_a, step_a, count_b, step_b, depth, 2, step_m, width + 3, width + 1
+    )
     expected = np.zeros((rows, width))
     for m in range(rows):
-        reads = [x[7 + a * step_a + b * step_b + m * step_m + 2 * k] for a in range(count_a) for b in range(count_b) for k in range(depth)]
+        reads = [
+            x[7 + a * step_a + b * step_b + m * step_m + 2 * k]
+            for a in range(count_a)
+            for b in range(count_b)
+            for k in range(depth)
+        ]
         expected[m] = np.array(reads, float) @ w[:, :width].astype(float)
     assert oracle.relative_error(out.reshape(rows, width + 1)[:, :width], expected) <= 1e-5

@@ -13,7 +13,6 @@ import argparse
 import csv
 import io
 import math
-import os
 import tarfile
 import time
 from pathlib import Path
@@ -49,7 +48,9 @@ class Crops:
 
     def _crop(self, pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         size = self.size
-        pixels = np.pad(pixels, [(0, max(0, size - pixels.shape[0])), (0, max(0, size - pixels.shape[1])), (0, 0)], "reflect")
+        pixels = np.pad(
+            pixels, [(0, max(0, size - pixels.shape[0])), (0, max(0, size - pixels.shape[1])), (0, 0)], "reflect"
+        )
         top, left = rng.integers(pixels.shape[0] - size + 1), rng.integers(pixels.shape[1] - size + 1)
         crop = pixels[top : top + size, left : left + size]
         return crop[:, ::-1] if rng.random() < 0.5 else crop
@@ -89,7 +90,7 @@ def distance(mapped: torch.Tensor, target: torch.Tensor, gram_weight: float) -> 
 def save_atomically(state: dict, path: Path) -> None:
     temporary = path.with_suffix(".tmp")
     torch.save(state, temporary)
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def student_weights(run: Path) -> tuple[dict[str, np.ndarray], int]:
@@ -174,12 +175,22 @@ def main() -> None:
             writer.writerow([step + 1, f"{np.mean(losses):.4f}", *(f"{value:.4f}" for value in mean)])
             log.flush()
             pace = (time.monotonic() - began) / (step + 1 - start)
-            print(f"step {step + 1}/{args.steps} loss {np.mean(losses):.4f} variance left {np.round(mean, 3)} "
-                  f"{pace:.3f} s a step, {pace * (args.steps - step - 1) / 60:.0f} min left", flush=True)
+            print(
+                f"step {step + 1}/{args.steps} loss {np.mean(losses):.4f} variance left {np.round(mean, 3)} "
+                f"{pace:.3f} s a step, {pace * (args.steps - step - 1) / 60:.0f} min left",
+                flush=True,
+            )
             losses, lefts = [], []
         if time.monotonic() - saved > 120 or step + 1 == args.steps:
-            save_atomically({"student": student.state_dict(), "maps": maps.state_dict(),
-                             "optimizer": optimizer.state_dict(), "step": step + 1}, checkpoint)
+            save_atomically(
+                {
+                    "student": student.state_dict(),
+                    "maps": maps.state_dict(),
+                    "optimizer": optimizer.state_dict(),
+                    "step": step + 1,
+                },
+                checkpoint,
+            )
             saved = time.monotonic()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -39,7 +40,7 @@ class QuarterVgg19(nn.Module):
 class Vgg19ToConv31(nn.Module):
     """VGG-19's first five convolutions at full width (file vgg_normalised_conv3_1.pth), zero padding."""
 
-    KEYS = {"2": "conv1_1", "5": "conv1_2", "9": "conv2_1", "12": "conv2_2", "16": "conv3_1"}
+    KEYS: ClassVar = {"2": "conv1_1", "5": "conv1_2", "9": "conv2_1", "12": "conv2_2", "16": "conv3_1"}
 
     def __init__(self, path: Path) -> None:
         super().__init__()

@@ -14,7 +14,7 @@ import platform
 import struct
 import threading
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeAlias
 
 import llvmlite.binding as llvm
 import numba
@@ -34,7 +34,7 @@ __all__ = [
     "types",
 ]
 
-F = TypeVar("F", bound=Callable[..., Any])
+Function: TypeAlias = Callable[..., Any]
 
 compute_lock = threading.RLock()
 
@@ -61,20 +61,20 @@ except RuntimeError:  # LLVM does not know this host's features
 WIDE_REGISTERS = VECTOR_WIDTH == 16 or platform.machine() in ("aarch64", "arm64")  # 32 vector registers, else 16
 
 
-def _compile(function: F, **options: Any) -> F:
+def _compile(function: Function, **options: Any) -> Function:
     options = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy", **options}
     try:
-        compiled: F = numba.njit(cache=True, **options)(function)
+        compiled: Function = numba.njit(cache=True, **options)(function)
     except RuntimeError:  # no directory for the cache can be written
         compiled = numba.njit(**options)(function)
     return compiled
 
 
-def kernel(function: F) -> F:
+def kernel(function: Function) -> Function:
     return _compile(function)
 
 
-def parallel_kernel(function: F) -> F:
+def parallel_kernel(function: Function) -> Function:
     return _compile(function, parallel=_PARALLEL)
 
 

@@ -25,7 +25,7 @@ def pack_panels(matrix: Array) -> tuple[Array, int]:
 
 
 @parallel_kernel
-def tiled_product(  # type: ignore[no-untyped-def]
+def tiled_product(
     x, x0, x_row, x_col, w, width, tile_m, count_a, step_a, count_b, step_b, depth,
     out, o0, o_row, o_col, rows, columns, channels, bias, slope, mode, gate, g0, g_row, g_col,
 ):  # fmt: skip

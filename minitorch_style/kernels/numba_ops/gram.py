@@ -12,7 +12,7 @@ STRIP = 512  # pixels of one row that a single-precision sum runs over
 
 
 @parallel_kernel
-def gram(x, x0, x_row, rows, columns, channels, width, tile_m, partial, out):  # type: ignore[no-untyped-def]
+def gram(x, x0, x_row, rows, columns, channels, width, tile_m, partial, out):
     """out[c, c'] = Σ F[c]·F[c']. `partial` (parts, C, C) in double: rows are dealt to parts in a fixed way, so that
     the result does not depend on the number of threads. Only tiles that touch the upper triangle are computed."""
     parts = partial.shape[0]
@@ -27,7 +27,22 @@ def gram(x, x0, x_row, rows, columns, channels, width, tile_m, partial, out):  #
                 for m0 in range(0, channels, tile_m):
                     for n0 in range((m0 // width) * width, channels, width):
                         gemm_tile(
-                            width, x, start + m0, x, start + n0, tile, 0, 1, 0, 1, 0, depth, channels, 1, channels, width
+                            width,
+                            x,
+                            start + m0,
+                            x,
+                            start + n0,
+                            tile,
+                            0,
+                            1,
+                            0,
+                            1,
+                            0,
+                            depth,
+                            channels,
+                            1,
+                            channels,
+                            width,
                         )
                         for m in range(min(tile_m, channels - m0)):
                             for n in range(min(width, channels - n0)):

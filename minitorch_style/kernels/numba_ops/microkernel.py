@@ -47,11 +47,11 @@ def tile_rows(width: int) -> int:
     return SHAPES[width][0]
 
 
-def _pointer(builder: Any, base: Any, index: Any) -> Any:
+def pointer(builder: Any, base: Any, index: Any) -> Any:
     return builder.gep(base, [index], inbounds=True)
 
 
-def _loop(builder: Any, count: Any, pointers: list[Any], body: Any, accumulators: list[Any]) -> list[Any]:
+def counted_loop(builder: Any, count: Any, pointers: list[Any], body: Any, accumulators: list[Any]) -> list[Any]:
     """A counted loop that carries `pointers` and `accumulators`; `body` returns their next values."""
     entry = builder.block
     head = builder.append_basic_block("head")
@@ -77,7 +77,7 @@ def _loop(builder: Any, count: Any, pointers: list[Any], body: Any, accumulators
     return carried
 
 
-def _fmuladd(module: Any, vector: Any) -> Any:
+def fmuladd(module: Any, vector: Any) -> Any:
     """LLVM's a·b + c, fused where the processor can: `llvm.fma` would call the C library where it cannot."""
     name = f"llvm.fmuladd.v{vector.count}f32"
     if name in module.globals:
@@ -90,13 +90,15 @@ def emit_tile(builder: Any, rows: int, width: int, lanes: int, x: Any, w: Any, o
     count_a, step_a, count_b, step_b, depth, step_k, step_m, ldw, ldo."""
     vector = ir.VectorType(FLOAT, lanes)
     vectors = width // lanes
-    fma = _fmuladd(builder.module, vector)
+    fma = fmuladd(builder.module, vector)
     zero = ir.Constant(vector, [0.0] * lanes)
     lane_zero = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
     undefined = ir.Constant(vector, ir.Undefined)
 
     def splat(scalar: Any) -> Any:
-        return builder.shuffle_vector(builder.insert_element(undefined, scalar, ir.IntType(32)(0)), undefined, lane_zero)
+        return builder.shuffle_vector(
+            builder.insert_element(undefined, scalar, ir.IntType(32)(0)), undefined, lane_zero
+        )
 
     def load(pointer: Any) -> Any:
         loaded = builder.load(builder.bitcast(pointer, vector.as_pointer()))
@@ -107,31 +109,33 @@ def emit_tile(builder: Any, rows: int, width: int, lanes: int, x: Any, w: Any, o
 
     def over_depth(pointers: list[Any], accumulators: list[Any]) -> list[Any]:
         x_k, w_k = pointers
-        columns = [load(_pointer(builder, w_k, INDEX(v * lanes))) for v in range(vectors)]
+        columns = [load(pointer(builder, w_k, INDEX(v * lanes))) for v in range(vectors)]
         following = []
         for m in range(rows):
-            value = builder.load(_pointer(builder, x_k, row_offsets[m]))
+            value = builder.load(pointer(builder, x_k, row_offsets[m]))
             value.align = 4
             scalar = splat(value)
-            following += [builder.call(fma, [scalar, columns[v], accumulators[m * vectors + v]]) for v in range(vectors)]
-        return [_pointer(builder, x_k, steps["step_k"]), _pointer(builder, w_k, steps["ldw"]), *following]
+            following += [
+                builder.call(fma, [scalar, columns[v], accumulators[m * vectors + v]]) for v in range(vectors)
+            ]
+        return [pointer(builder, x_k, steps["step_k"]), pointer(builder, w_k, steps["ldw"]), *following]
 
     def over_b(pointers: list[Any], accumulators: list[Any]) -> list[Any]:
         x_b, w_b = pointers
-        carried = _loop(builder, steps["depth"], [x_b, w_b], over_depth, accumulators)
-        return [_pointer(builder, x_b, steps["step_b"]), carried[1], *carried[2:]]
+        carried = counted_loop(builder, steps["depth"], [x_b, w_b], over_depth, accumulators)
+        return [pointer(builder, x_b, steps["step_b"]), carried[1], *carried[2:]]
 
     def over_a(pointers: list[Any], accumulators: list[Any]) -> list[Any]:
         x_a, w_a = pointers
-        carried = _loop(builder, steps["count_b"], [x_a, w_a], over_b, accumulators)
-        return [_pointer(builder, x_a, steps["step_a"]), carried[1], *carried[2:]]
+        carried = counted_loop(builder, steps["count_b"], [x_a, w_a], over_b, accumulators)
+        return [pointer(builder, x_a, steps["step_a"]), carried[1], *carried[2:]]
 
-    carried = _loop(builder, steps["count_a"], [x, w], over_a, [zero] * (rows * vectors))
+    carried = counted_loop(builder, steps["count_a"], [x, w], over_a, [zero] * (rows * vectors))
     accumulators = carried[2:]
     for m in range(rows):
-        row = _pointer(builder, out, builder.mul(INDEX(m), steps["ldo"]))
+        row = pointer(builder, out, builder.mul(INDEX(m), steps["ldo"]))
         for v in range(vectors):
-            target = builder.bitcast(_pointer(builder, row, INDEX(v * lanes)), vector.as_pointer())
+            target = builder.bitcast(pointer(builder, row, INDEX(v * lanes)), vector.as_pointer())
             builder.store(accumulators[m * vectors + v], target).align = 4
 
 
@@ -140,16 +144,16 @@ STEP_NAMES = ("count_a", "step_a", "count_b", "step_b", "depth", "step_k", "step
 
 def _make_tile(rows: int, width: int, lanes: int) -> Any:
     @intrinsic
-    def tile(typing_context, x, x0, w, w0, out, o0, count_a, step_a, count_b, step_b, depth, step_k, step_m, ldw, ldo):  # type: ignore[no-untyped-def]
+    def tile(typing_context, x, x0, w, w0, out, o0, count_a, step_a, count_b, step_b, depth, step_k, step_m, ldw, ldo):
         signature = types.void(x, types.int64, w, types.int64, out, types.int64, *([types.int64] * len(STEP_NAMES)))
 
         def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            pointers = []
-            for position in (0, 2, 4):
+            def data(position: int) -> Any:
                 array = context.make_array(signature.args[position])(context, builder, arguments[position])
-                pointers.append(_pointer(builder, array.data, arguments[position + 1]))
+                return pointer(builder, array.data, arguments[position + 1])
+
             steps = dict(zip(STEP_NAMES, arguments[6:], strict=True))
-            emit_tile(builder, rows, width, lanes, *pointers, steps)
+            emit_tile(builder, rows, width, lanes, data(0), data(2), data(4), steps)
             return context.get_dummy_value()
 
         return signature, codegen
@@ -164,7 +168,7 @@ _WIDTH_0, _WIDTH_1, _WIDTH_2 = (*PANELS, 0, 0, 0)[:3]
 
 
 @kernel
-def gemm_tile(width, x, x0, w, w0, out, o0, count_a, step_a, count_b, step_b, depth, step_k, step_m, ldw, ldo):  # type: ignore[no-untyped-def]
+def gemm_tile(width, x, x0, w, w0, out, o0, count_a, step_a, count_b, step_b, depth, step_k, step_m, ldw, ldo):
     """One tile of `tile_rows(width)` × `width`; reads whole tiles, so x and w must be readable that far."""
     if width == _WIDTH_0:
         _tile_0(x, x0, w, w0, out, o0, count_a, step_a, count_b, step_b, depth, step_k, step_m, ldw, ldo)

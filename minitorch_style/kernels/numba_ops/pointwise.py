@@ -7,7 +7,7 @@ from minitorch_style.kernels.numba_ops.tiles import ACCUMULATE, GATED
 
 
 @parallel_kernel
-def leaky(x, x0, x_row, slope, out, o0, o_row, rows, columns):  # type: ignore[no-untyped-def]
+def leaky(x, x0, x_row, slope, out, o0, o_row, rows, columns):
     channels = slope.size
     for i in prange(rows):
         for j in range(columns):
@@ -18,7 +18,7 @@ def leaky(x, x0, x_row, slope, out, o0, o_row, rows, columns):  # type: ignore[n
 
 
 @parallel_kernel
-def affine(x, x0, x_row, x_col, weight, bias, out, o0, o_row, o_col, rows, columns, accumulate):  # type: ignore[no-untyped-def]
+def affine(x, x0, x_row, x_col, weight, bias, out, o0, o_row, o_col, rows, columns, accumulate):
     """out = weight[c] · x + bias[c] (+ out) over the first `weight.size` channels of both."""
     channels = weight.size
     for i in prange(rows):
@@ -34,7 +34,7 @@ def affine(x, x0, x_row, x_col, weight, bias, out, o0, o_row, o_col, rows, colum
 
 
 @parallel_kernel
-def pass_gradient(  # type: ignore[no-untyped-def]
+def pass_gradient(
     dy, d0, d_row, d_col, weight, own, a0, a_row, own_slope, dx, x0, x_row, rows, columns,
     slope, mode, gate, g0, g_row, activated,
 ):  # fmt: skip

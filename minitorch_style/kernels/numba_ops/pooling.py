@@ -9,9 +9,7 @@ from minitorch_style.kernels.numba_ops.tiles import ACCUMULATE, GATED
 
 
 @parallel_kernel
-def max_pool2d(  # type: ignore[no-untyped-def]
-    x, x0, x_row, height, width, channels, kh, kw, sh, sw, ph, pw, out, o0, o_row, rows, columns, index
-):
+def max_pool2d(x, x0, x_row, height, width, channels, kh, kw, sh, sw, ph, pw, out, o0, o_row, rows, columns, index):
     for i in prange(rows):
         for j in range(columns):
             target = out[o0 + i * o_row + j * channels : o0 + i * o_row + (j + 1) * channels]
@@ -30,7 +28,7 @@ def max_pool2d(  # type: ignore[no-untyped-def]
 
 
 @parallel_kernel
-def max_pool2d_input_grad(  # type: ignore[no-untyped-def]
+def max_pool2d_input_grad(
     dy, d0, d_row, rows, columns, index, channels, kh, kw, sh, sw, ph, pw, dx, x0, x_row, height, width,
     slope, mode, gate, g0, g_row,
 ):  # fmt: skip
@@ -59,9 +57,7 @@ def max_pool2d_input_grad(  # type: ignore[no-untyped-def]
 
 
 @parallel_kernel
-def avg_pool2d(  # type: ignore[no-untyped-def]
-    x, x0, x_row, height, width, channels, kh, kw, sh, sw, ph, pw, out, o0, o_row, rows, columns
-):
+def avg_pool2d(x, x0, x_row, height, width, channels, kh, kw, sh, sw, ph, pw, out, o0, o_row, rows, columns):
     for i in prange(rows):
         tall = min(i * sh + kh, height + 2 * ph) - i * sh
         for j in range(columns):
@@ -80,7 +76,7 @@ def avg_pool2d(  # type: ignore[no-untyped-def]
 
 
 @parallel_kernel
-def avg_pool2d_input_grad(  # type: ignore[no-untyped-def]
+def avg_pool2d_input_grad(
     dy, d0, d_row, rows, columns, channels, kh, kw, sh, sw, ph, pw, dx, x0, x_row, height, width,
     slope, mode, gate, g0, g_row,
 ):  # fmt: skip

@@ -11,7 +11,7 @@ GATED = 4  # times 1 where the gate's output is positive, else gate_slope[c]
 
 
 @kernel
-def finish(tile, t0, ldt, rows, channels, out, o0, o_col, bias, slope, c0, mode, gate, g0, g_col):  # type: ignore[no-untyped-def]
+def finish(tile, t0, ldt, rows, channels, out, o0, o_col, bias, slope, c0, mode, gate, g0, g_col):
     """Writes `rows` pixels × `channels` of a tile to `out`, adding bias[c0 …]. `slope` serves activation or gate."""
     for m in range(rows):
         source = tile[t0 + m * ldt : t0 + m * ldt + channels]

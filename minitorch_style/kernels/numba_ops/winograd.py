@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from llvmlite import ir
 
 from minitorch_style.kernels.buffers import Array
 from minitorch_style.kernels.numba_ops.compilation import (
@@ -26,7 +27,7 @@ from minitorch_style.kernels.numba_ops.compilation import (
     types,
 )
 from minitorch_style.kernels.numba_ops.direct import pack_panels
-from minitorch_style.kernels.numba_ops.microkernel import FLOAT, INDEX, _fmuladd, _loop, _pointer, gemm_tile, ir
+from minitorch_style.kernels.numba_ops.microkernel import FLOAT, INDEX, counted_loop, fmuladd, gemm_tile, pointer
 from minitorch_style.kernels.numba_ops.tiles import finish
 
 POINTS = 36
@@ -50,7 +51,7 @@ class _Vectors:
 
     def __init__(self, builder: Any, lanes: int) -> None:
         self.builder, self.type = builder, ir.VectorType(FLOAT, lanes)
-        self.fma = _fmuladd(builder.module, self.type)
+        self.fma = fmuladd(builder.module, self.type)
         self.lanes = lanes
 
     def scaled(self, factor: float, a: Any, b: Any) -> Any:
@@ -104,7 +105,7 @@ def _transform(line: Any, outputs: int, lanes: int) -> Any:
     """Intrinsic: 6×6 vectors at x0 (rows `x_row` apart, columns `x_col`) through `line` both ways, `channels` deep."""
 
     @intrinsic
-    def transform(typing_context, x, x0, x_row, x_col, out, o0, o_row, o_col, channels):  # type: ignore[no-untyped-def]
+    def transform(typing_context, x, x0, x_row, x_col, out, o0, o_row, o_col, channels):
         signature = types.void(x, *[types.int64] * 3, out, *[types.int64] * 4)
 
         def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -115,7 +116,7 @@ def _transform(line: Any, outputs: int, lanes: int) -> Any:
 
             def at(base: Any, i: int, j: int, row: Any, column: Any) -> Any:
                 step = builder.add(builder.mul(INDEX(i), row), builder.mul(INDEX(j), column))
-                return _pointer(builder, base, step)
+                return pointer(builder, base, step)
 
             def body(pointers: list[Any], accumulators: list[Any]) -> list[Any]:
                 x_c, o_c = pointers
@@ -123,10 +124,10 @@ def _transform(line: Any, outputs: int, lanes: int) -> Any:
                 for i in range(outputs):
                     for j, value in enumerate(line(v, [column[i] for column in columns])):
                         v.store(value, at(o_c, i, j, o_row, o_col))
-                return [_pointer(builder, x_c, INDEX(lanes)), _pointer(builder, o_c, INDEX(lanes))]
+                return [pointer(builder, x_c, INDEX(lanes)), pointer(builder, o_c, INDEX(lanes))]
 
             steps = builder.sdiv(channels, INDEX(lanes))
-            _loop(builder, steps, [_pointer(builder, source, x0), _pointer(builder, target, o0)], body, [])
+            counted_loop(builder, steps, [pointer(builder, source, x0), pointer(builder, target, o0)], body, [])
             return context.get_dummy_value()
 
         return signature, codegen
@@ -139,7 +140,7 @@ _output_wide, _output_narrow = _transform(_output_line, 4, VECTOR_WIDTH), _trans
 
 
 @kernel
-def input_tile(x, x0, x_row, channels, v, v0, point_step):  # type: ignore[no-untyped-def]
+def input_tile(x, x0, x_row, channels, v, v0, point_step):
     """Bᵀ d B of one 6×6 window at x0 → 36 rows of `channels`, `point_step` apart."""
     if channels % VECTOR_WIDTH == 0:
         _input_wide(x, x0, x_row, channels, v, v0, 6 * point_step, point_step, channels)
@@ -148,7 +149,7 @@ def input_tile(x, x0, x_row, channels, v, v0, point_step):  # type: ignore[no-un
 
 
 @kernel
-def output_tile(m, m0, point_step, y, y0, channels):  # type: ignore[no-untyped-def]
+def output_tile(m, m0, point_step, y, y0, channels):
     """Aᵀ m A of one tile → 4×4 pixels of `channels`, row by row."""
     if channels % VECTOR_WIDTH == 0:
         _output_wide(m, m0, 6 * point_step, point_step, y, y0, 4 * channels, channels, channels)
@@ -157,9 +158,7 @@ def output_tile(m, m0, point_step, y, y0, channels):  # type: ignore[no-untyped-
 
 
 @kernel
-def _place(  # type: ignore[no-untyped-def]
-    y, padded, t, tiles_across, out, o0, o_row, rows, columns, channels, bias, slope, mode, gate, g0, g_row
-):
+def _place(y, padded, t, tiles_across, out, o0, o_row, rows, columns, channels, bias, slope, mode, gate, g0, g_row):
     """The valid part of tile t, through `finish`, to its place."""
     i, j = 4 * (t // tiles_across), 4 * (t % tiles_across)
     for r in range(min(4, rows - i)):
@@ -170,7 +169,7 @@ def _place(  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _multiply(v, u, m, point, panel, panels, width, tile_m, capacity, count, depth):  # type: ignore[no-untyped-def]
+def _multiply(v, u, m, point, panel, panels, width, tile_m, capacity, count, depth):
     """The product of one point and one panel for `count` tiles."""
     padded = panels * width
     for first in range(0, count, tile_m):
@@ -182,7 +181,7 @@ def _multiply(v, u, m, point, panel, panels, width, tile_m, capacity, count, dep
 
 
 @parallel_kernel
-def fused(  # type: ignore[no-untyped-def]
+def fused(
     x, x0, x_row, depth, u, width, tile_m, out, o0, o_row, rows, columns, channels, bias, slope, mode,
     gate, g0, g_row, v, m, capacity, block, workers,
 ):  # fmt: skip
@@ -214,7 +213,7 @@ def fused(  # type: ignore[no-untyped-def]
 
 
 @parallel_kernel
-def phased(  # type: ignore[no-untyped-def]
+def phased(
     x, x0, x_row, depth, u, width, tile_m, out, o0, o_row, rows, columns, channels, bias, slope, mode,
     gate, g0, g_row, v, m, capacity, block, workers,
 ):  # fmt: skip
