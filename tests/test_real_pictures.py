@@ -32,7 +32,7 @@ def test_the_input_convolution_is_folded_in_exactly(shared: Path) -> None:
     import torch
 
     from minitorch_style.networks import architecture
-    from tools.convert_torch import convert, read_state, torch_graph
+    from tools.convert_torch import convert, in_double, read_state
 
     state = read_state(shared / "vgg" / "5SE.pth")
     target = architecture("vgg19-quarter")
@@ -42,7 +42,7 @@ def test_the_input_convolution_is_folded_in_exactly(shared: Path) -> None:
         x = torch.nn.functional.conv2d(
             x, state[f"{name}.weight"].double(), state[f"{name}.bias"].double(), padding=padding
         )
-    found = torch_graph(convert(state, target), target, pixels)["conv1_1"]
+    found = in_double(convert(state, target), target, pixels)["conv1_1"]
     assert torch.allclose(found, torch.relu(x), rtol=1e-4, atol=1e-4 * float(x.abs().max()))
 
 

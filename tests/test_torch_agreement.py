@@ -18,12 +18,12 @@ def autograd(
     """Equation 6 as printed, by torch in double precision."""
     import torch
 
-    from tools.convert_torch import torch_graph
+    from tools.convert_torch import in_double
 
     architecture = network.architecture
 
     def features(pixels: torch.Tensor) -> dict[str, torch.Tensor]:
-        return torch_graph(network, architecture, pixels)
+        return in_double(network, architecture, pixels)
 
     def mean_gram(f: torch.Tensor) -> torch.Tensor:
         flat = f[0].flatten(1)

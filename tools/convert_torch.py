@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -164,20 +164,25 @@ def _reflected_names(target: Architecture) -> dict[str, int]:
     return names
 
 
-def torch_graph(weights: Weights | Network, target: Architecture, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
-    """{tap: (1, C, H, W)} as PyTorch computes it, node by node, in double precision, from pixels (H, W, 3)."""
-    mean, scale = (torch.tensor(v, dtype=torch.float64).view(1, 3, 1, 1) for v in
-                   (weights.normalisation.mean, weights.normalisation.scale))  # fmt: skip
-    values: dict[str, torch.Tensor] = {INPUT: (pixels.permute(2, 0, 1)[None] - mean) * scale}
-    get = {name: torch.from_numpy(array).double() for name, array in weights.parameters.items()}.get
-    for node in target.nodes:
+def torch_graph(
+    network: Weights | Network,
+    target: Architecture,
+    pixels: torch.Tensor,
+    parameters: Mapping[str, torch.Tensor],
+    taps: Iterable[str],
+) -> dict[str, torch.Tensor]:
+    """{tap: (1, C, H, W)} as PyTorch computes it, node by node, in the precision of `pixels`, (1, 3, H, W)."""
+    mean, scale = (
+        torch.tensor(values, dtype=pixels.dtype).view(1, 3, 1, 1)
+        for values in (network.normalisation.mean, network.normalisation.scale)
+    )
+    values: dict[str, torch.Tensor] = {INPUT: (pixels - mean) * scale}
+    for node in target.until(taps):
         layer, inputs = node.layer, [values[name] for name in node.inputs]
-        weight: Any = get(f"{node.name}.weight")
-        bias: Any = get(f"{node.name}.bias")
+        weight: Any = parameters.get(f"{node.name}.weight")
+        bias: Any = parameters.get(f"{node.name}.bias")
         if isinstance(layer, Conv2d):
-            value = functional.conv2d(
-                inputs[0], weight.permute(3, 2, 0, 1), bias, layer.stride, layer.padding, layer.dilation
-            )
+            value = functional.conv2d(inputs[0], weight, bias, layer.stride, layer.padding, layer.dilation)
         elif isinstance(layer, ReLU):
             value = functional.relu(inputs[0])
         elif isinstance(layer, PReLU):
@@ -196,13 +201,20 @@ def torch_graph(weights: Weights | Network, target: Architecture, pixels: torch.
         else:
             raise CheckpointError(f"{node.name}: no PyTorch counterpart for {layer}")
         values[node.name] = value
-    return {tap: values[name] for tap, name in target.taps.items()}
+    return {tap: values[target.taps[tap]] for tap in taps}
+
+
+def in_double(weights: Weights | Network, target: Architecture, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
+    """{tap: (1, C, H, W)} of every tap from pixels (H, W, 3), in double precision."""
+    arrays = {name: torch.from_numpy(array).double() for name, array in weights.parameters.items()}
+    parameters = {name: a.permute(3, 2, 0, 1) if a.dim() == 4 else a for name, a in arrays.items()}
+    return torch_graph(weights, target, pixels.double().permute(2, 0, 1)[None], parameters, list(target.taps))
 
 
 def compare(weights: Weights, target: Architecture) -> dict[str, float]:
     """{tap: largest difference between PyTorch and engine, relative to the tap's largest value} on a random picture."""
     pixels = np.random.default_rng(0).random((96, 120, 3), np.float32)
-    graph = torch_graph(weights, target, torch.from_numpy(pixels).double())
+    graph = in_double(weights, target, torch.from_numpy(pixels))
     expected = {tap: value[0].permute(1, 2, 0).numpy() for tap, value in graph.items()}
     network = Network(target, weights.parameters, weights.normalisation, kernel_set())
     found = network.features(pixels, list(target.taps))
