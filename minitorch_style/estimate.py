@@ -19,8 +19,8 @@ BASE_BYTES = {"numpy": 120_000_000, "numba": 260_000_000}
 # Multiply-adds each algorithm makes, as a multiple of the rate of a BLAS product: Winograd does four times fewer.
 RELATIVE_SPEED = {"winograd": 2.0, "direct": 0.6, "im2col": 0.3}
 # Bytes an optimizer keeps for each pixel value: L-BFGS-B 2·10 vectors and its workspace in double.
-OPTIMIZER_BYTES = {"lbfgsb": 8 * 36, "adam": 4 * 8, "sgd": 4 * 6}
-OPTIMIZER_SECONDS = {"lbfgsb": 2e-7, "adam": 1e-8, "sgd": 1e-8}  # a pixel value and iteration, measured
+OPTIMIZER_BYTES = {"lbfgs": 4 * 28, "lbfgsb": 8 * 36, "adam": 4 * 8, "sgd": 4 * 6}
+OPTIMIZER_SECONDS = {"lbfgs": 2e-8, "lbfgsb": 2e-7, "adam": 1e-8, "sgd": 1e-8}  # a pixel value and iteration, measured
 MOVED_BYTES_A_SECOND = 5e9  # through memory, for what is not arithmetic
 
 

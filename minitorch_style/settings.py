@@ -32,7 +32,7 @@ class Settings:
     style_layers: tuple[str, ...] | None = None
     style_blend: tuple[float, ...] | None = None
     init: str = "content"
-    optimizer: str = "lbfgsb"
+    optimizer: str = "lbfgs"
     tv_weight: float = 0.0
     pooling: str = "average"
     seed: int = 0
@@ -64,5 +64,5 @@ class Settings:
 # What differs from the defaults. `paper`: equation 6 as printed, α/β = 1e-3 and w_l = 1/5.
 PRESETS: Mapping[str, dict[str, Any]] = {
     "default": {},
-    "paper": {"content_weight": 1e-3, "style_weight": 1.0, "balanced": False, "pooling": "max"},
+    "paper": {"content_weight": 1e-3, "style_weight": 1.0, "balanced": False, "pooling": "max", "optimizer": "lbfgsb"},
 }

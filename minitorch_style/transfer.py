@@ -177,7 +177,9 @@ def run(job: Job, progress: Callable[[Iteration, Callable[[], Bytes]], bool | No
             last = time.perf_counter()
             return wish
 
-        message = optimizer(settings.optimizer)(watched, job.start, settings.iterations, after).message
+        message = optimizer(settings.optimizer)(
+            watched, job.start, settings.iterations, after, job.network.kernels
+        ).message
         interrupted = message == "stopped by the callback"
     except KeyboardInterrupt:
         interrupted = True

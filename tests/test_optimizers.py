@@ -30,7 +30,7 @@ class Quadratic:
 
 
 @pytest.mark.parametrize("factor", [1e-9, 1.0, 1e12])
-@pytest.mark.parametrize(("name", "share"), [("lbfgsb", 1e-6), ("adam", 0.01), ("sgd", 0.1)])
+@pytest.mark.parametrize(("name", "share"), [("lbfgs", 1e-6), ("lbfgsb", 1e-6), ("adam", 0.01), ("sgd", 0.1)])
 def test_they_go_downhill_whatever_the_scale(name: str, share: float, factor: float) -> None:
     objective, start = Quadratic(factor), np.zeros(SHAPE, np.float32)
     losses: list[float] = []
@@ -69,7 +69,8 @@ def test_a_loss_that_is_not_finite_is_an_error_and_keeps_the_best(name: str, bad
     assert watched.best is not None and watched.best_loss < math.inf
 
 
-def test_lbfgsb_begins_again_when_its_line_search_fails() -> None:
+@pytest.mark.parametrize("name", ["lbfgs", "lbfgsb"])
+def test_it_begins_again_when_its_line_search_fails(name: str) -> None:
     """A gradient that lies for a while makes the line search fail; the run goes on and still arrives."""
     good = Quadratic()
 
@@ -77,17 +78,49 @@ def test_lbfgsb_begins_again_when_its_line_search_fails() -> None:
         value, gradient = good(x)
         return value, -gradient if 6 <= good.evaluations < 20 else gradient
 
-    result = optimizer("lbfgsb")(objective, np.zeros(SHAPE, np.float32), 100)
+    result = optimizer(name)(objective, np.zeros(SHAPE, np.float32), 100)
     assert result.loss <= 1e-5 * good(np.zeros(SHAPE, np.float32))[0]
 
 
-def test_lbfgsb_ends_where_nothing_is_left_to_gain() -> None:
+@pytest.mark.parametrize("name", ["lbfgs", "lbfgsb"])
+def test_it_ends_where_nothing_is_left_to_gain(name: str) -> None:
     objective = Quadratic()
-    result = optimizer("lbfgsb")(objective, objective.target.astype(np.float32), 200)
+    result = optimizer(name)(objective, objective.target.astype(np.float32), 200)
     assert result.iterations < 200 and "no step" in result.message
-    assert optimizer("lbfgsb")(lambda x: (0.0, np.zeros_like(x)), np.zeros(SHAPE, np.float32), 5).loss == 0
+    assert optimizer(name)(lambda x: (0.0, np.zeros_like(x)), np.zeros(SHAPE, np.float32), 5).loss == 0
 
 
 def test_unknown_names_are_refused() -> None:
     with pytest.raises(SettingsError, match="lbfgsb, adam"):
         optimizer("newton")
+
+
+def test_vector_free_direction_is_the_two_loop_recursion(rng: np.random.Generator) -> None:
+    """Coefficients on inner products give the direction that Nocedal's loops over vectors give, beyond a full history."""
+    from minitorch_style.kernels import kernel_set
+    from minitorch_style.optimizers.lbfgs import HISTORY, History
+
+    size = 300
+    curvature = rng.uniform(0.5, 2, size)
+    history = History(size, kernel_set())
+    x = rng.standard_normal(size).astype(np.float32)
+    history.update(None, (curvature * x).astype(np.float32))
+    pairs = []
+    for _ in range(HISTORY + 3):
+        step = rng.standard_normal(size).astype(np.float32)
+        pairs.append((step.astype(float), curvature * step))
+        x = x + step
+        history.update(step, (curvature * x).astype(np.float32))
+    found = np.empty(size, np.float32)
+    slope = history.direction(found)
+    gradient = curvature * x
+    q, alphas = gradient.copy(), []
+    for s, y in reversed(pairs[-HISTORY:]):
+        alphas.append(s @ q / (s @ y))
+        q -= alphas[-1] * y
+    s, y = pairs[-1]
+    q *= (s @ y) / (y @ y)
+    for (s, y), alpha in zip(pairs[-HISTORY:], reversed(alphas), strict=True):
+        q += s * (alpha - y @ q / (s @ y))
+    assert np.allclose(found, -q, rtol=1e-3, atol=1e-3 * np.abs(q).max())
+    assert slope == pytest.approx(-gradient @ q, rel=1e-3)

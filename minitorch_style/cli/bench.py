@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", type=int, default=256, metavar="PX", help="side of the square picture (default: 256)")
     parser.add_argument("--repeat", type=int, default=20, metavar="R", help="measurements of each (default: 20)")
     parser.add_argument("--kernels", choices=KERNEL_SETS, default="auto")
-    parser.add_argument("--optimizer", choices=list(OPTIMIZERS), default="lbfgsb")
+    parser.add_argument("--optimizer", choices=list(OPTIMIZERS), default="lbfgs")
     add_threads(parser)
     parser.add_argument("--json", action="store_true", help="as JSON on stdout")
 
@@ -88,7 +88,7 @@ def measure(model: str, size: int, repeat: int, kernels: str, method: str) -> di
             shares.append(iterations[-1] - spent[0])
         spent[0], last[0] = 0.0, time.perf_counter()
 
-    optimizer(method)(timed, x, repeat + 1, after)
+    optimizer(method)(timed, x, repeat + 1, after, network.kernels)
     return {
         "model": model,
         "size": size,

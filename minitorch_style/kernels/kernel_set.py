@@ -76,6 +76,14 @@ class KernelSet(Protocol):
         """Multiplies a gradient by an activation's derivative, in place."""
         ...
 
+    def inner_products(self, rows: Array, columns: Array) -> npt.NDArray[np.float64]:
+        """⟨rows[i], columns[j]⟩ of vectors (I, n) and (J, n), summed in double: (I, J)."""
+        ...
+
+    def combination(self, coefficients: npt.NDArray[np.float64], rows: Array, out: Array) -> None:
+        """out = Σ_i coefficients[i] · rows[i]; rows (I, n), out (n,)."""
+        ...
+
     def gram(self, features: Buffer) -> npt.NDArray[np.float64]: ...
     def product(self, features: Buffer, matrix: Array, out: Buffer, accumulate: bool) -> None:
         """out[i, j] (+)= features[i, j] · matrix: the gradient of a Gram matrix."""

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from minitorch_style.errors import UnsupportedError
 from minitorch_style.kernels.buffers import Array, Buffer, Gate
-from minitorch_style.kernels.numba_ops import direct, gram, microkernel, pointwise, pooling, tiles, winograd
+from minitorch_style.kernels.numba_ops import direct, gram, microkernel, pointwise, pooling, tiles, vectors, winograd
 from minitorch_style.kernels.numba_ops.compilation import compute_lock, threads
 from minitorch_style.layers import AvgPool2d, Conv2d, MaxPool2d, Shape
 
@@ -415,6 +415,17 @@ class NumbaKernels:
 
     def gate(self, gradient: Buffer, gate: Gate) -> None:
         self._pass(gradient, 0, np.ones(gradient.shape[2], np.float32), gradient, False, gate)
+
+    def inner_products(self, rows: Array, columns: Array) -> npt.NDArray[np.float64]:
+        out = np.empty((rows.shape[0], columns.shape[0]))
+        partial = np.empty((-(-rows.shape[1] // vectors.CHUNK), *out.shape))
+        with compute_lock:
+            vectors.inner_products(rows, columns, partial, out)
+        return out
+
+    def combination(self, coefficients: npt.NDArray[np.float64], rows: Array, out: Array) -> None:
+        with compute_lock:
+            vectors.combination(coefficients.astype(np.float32), rows, out)
 
     def gram(self, features: Buffer) -> npt.NDArray[np.float64]:
         rows, columns, channels = features.shape

@@ -195,13 +195,18 @@ def add_input_grad(dy: Values, dx: Values) -> Values:
     return concat_input_grad(dy, 0, dx)
 
 
+def inner_products(rows: Values, columns: Values) -> npt.NDArray[np.float64]:
+    """⟨rows[i], columns[j]⟩ of vectors (I, n) and (J, n): short sums in their precision, their total in double."""
+    total = np.zeros((rows.shape[0], columns.shape[0]))
+    for first in range(0, rows.shape[1], 4096):
+        total += rows[:, first : first + 4096] @ columns[:, first : first + 4096].T
+    return total
+
+
 def gram(features: Values, out: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Σ over positions of F[c] · F[c'], (C, C) in float64; of the symmetric sum each half is the other's mirror."""
-    flat = features.reshape(-1, features.shape[2])
-    out.fill(0)
-    for first in range(0, flat.shape[0], 4096):  # short sums in the features' precision, their total in double
-        part = flat[first : first + 4096]
-        out += part.T @ part
+    flat = features.reshape(-1, features.shape[2]).T
+    out[...] = inner_products(flat, flat)
     return out
 
 

@@ -111,6 +111,12 @@ class NumpyKernels:
     def gate(self, gradient: Buffer, gate: Gate) -> None:
         ops.leaky_input_grad(gradient.interior, gate.output.interior, gate.slope, gradient.interior)
 
+    def inner_products(self, rows: Array, columns: Array) -> npt.NDArray[np.float64]:
+        return ops.inner_products(rows, columns)
+
+    def combination(self, coefficients: npt.NDArray[np.float64], rows: Array, out: Array) -> None:
+        np.matmul(coefficients.astype(np.float32), rows, out=out)
+
     def gram(self, features: Buffer) -> npt.NDArray[np.float64]:
         channels = features.shape[2]
         return ops.gram(features.interior, np.empty((channels, channels)))

@@ -1,4 +1,4 @@
-"""Optimizers behind one interface: minimize(objective, pixels, iterations, callback) → Optimum.
+"""Optimizers behind one interface: minimize(objective, pixels, iterations, callback, kernels) → Optimum.
 
 They know only f(x) → (value, gradient); scaling, restarts and step lengths are their own business.
 """
@@ -9,7 +9,8 @@ from typing import Protocol
 
 from minitorch_style.errors import SettingsError
 from minitorch_style.kernels.buffers import Array
-from minitorch_style.optimizers import adam, lbfgsb, sgd
+from minitorch_style.kernels.kernel_set import KernelSet
+from minitorch_style.optimizers import adam, lbfgs, lbfgsb, sgd
 from minitorch_style.optimizers.tracking import Callback, Objective, Optimum, Tracked, ignore
 
 __all__ = ["OPTIMIZERS", "Optimum", "Tracked", "optimizer"]
@@ -17,11 +18,21 @@ __all__ = ["OPTIMIZERS", "Optimum", "Tracked", "optimizer"]
 
 class Minimize(Protocol):
     def __call__(
-        self, objective: Objective, pixels: Array, iterations: int, callback: Callback = ignore
+        self,
+        objective: Objective,
+        pixels: Array,
+        iterations: int,
+        callback: Callback = ignore,
+        kernels: KernelSet | None = None,
     ) -> Optimum: ...
 
 
-OPTIMIZERS: dict[str, Minimize] = {"lbfgsb": lbfgsb.minimize, "adam": adam.minimize, "sgd": sgd.minimize}
+OPTIMIZERS: dict[str, Minimize] = {
+    "lbfgs": lbfgs.minimize,
+    "lbfgsb": lbfgsb.minimize,
+    "adam": adam.minimize,
+    "sgd": sgd.minimize,
+}
 
 
 def optimizer(name: str) -> Minimize:

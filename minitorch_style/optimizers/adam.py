@@ -5,13 +5,20 @@ from __future__ import annotations
 import numpy as np
 
 from minitorch_style.kernels.buffers import Array
+from minitorch_style.kernels.kernel_set import KernelSet
 from minitorch_style.optimizers.tracking import Callback, Objective, Optimum, ignore, tracked
 
 STEP = 0.02  # of the range of a pixel
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-12
 
 
-def minimize(objective: Objective, pixels: Array, iterations: int, callback: Callback = ignore) -> Optimum:
+def minimize(
+    objective: Objective,
+    pixels: Array,
+    iterations: int,
+    callback: Callback = ignore,
+    kernels: KernelSet | None = None,
+) -> Optimum:
     """`iterations` steps from `pixels` (H, W, 3); returns the best met. DivergedError on a loss that is not finite."""
     watched = tracked(objective)
     x = pixels.astype(np.float32).copy()

@@ -14,13 +14,20 @@ import numpy as np
 import numpy.typing as npt
 
 from minitorch_style.kernels.buffers import Array
+from minitorch_style.kernels.kernel_set import KernelSet
 from minitorch_style.optimizers.tracking import Callback, Objective, Optimum, ignore, tracked
 
 HISTORY = 10
 LINE_SEARCH_STEPS = 20
 
 
-def minimize(objective: Objective, pixels: Array, iterations: int, callback: Callback = ignore) -> Optimum:
+def minimize(
+    objective: Objective,
+    pixels: Array,
+    iterations: int,
+    callback: Callback = ignore,
+    kernels: KernelSet | None = None,
+) -> Optimum:
     """At most `iterations` from `pixels` (H, W, 3); returns the best met. DivergedError on a loss that is not finite."""
     from scipy import optimize
 

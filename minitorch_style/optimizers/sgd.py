@@ -5,13 +5,20 @@ from __future__ import annotations
 import numpy as np
 
 from minitorch_style.kernels.buffers import Array
+from minitorch_style.kernels.kernel_set import KernelSet
 from minitorch_style.optimizers.tracking import Callback, Objective, Optimum, ignore, tracked
 
 STEP = 0.002  # how far the first step moves a pixel, root mean square
 MOMENTUM = 0.9
 
 
-def minimize(objective: Objective, pixels: Array, iterations: int, callback: Callback = ignore) -> Optimum:
+def minimize(
+    objective: Objective,
+    pixels: Array,
+    iterations: int,
+    callback: Callback = ignore,
+    kernels: KernelSet | None = None,
+) -> Optimum:
     """`iterations` steps from `pixels` (H, W, 3); returns the best met. A step that doubles the loss is taken back and
     the step length halved, for no fixed length suits every loss. DivergedError on a loss that is not finite."""
     watched = tracked(objective)

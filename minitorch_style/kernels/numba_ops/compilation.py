@@ -29,6 +29,7 @@ __all__ = [
     "kernel",
     "parallel_kernel",
     "prange",
+    "reassociating_kernel",
     "set_threads",
     "threads",
     "types",
@@ -72,6 +73,11 @@ def _compile(function: Function, **options: Any) -> Function:
 
 def kernel(function: Function) -> Function:
     return _compile(function)
+
+
+def reassociating_kernel(function: Function) -> Function:
+    """A kernel whose sums LLVM may reorder into vector lanes: an order fixed when it is compiled, the same every run."""
+    return _compile(function, fastmath={"contract", "reassoc"})
 
 
 def parallel_kernel(function: Function) -> Function:
