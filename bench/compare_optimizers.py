@@ -12,6 +12,7 @@ import argparse
 import json
 import statistics
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -57,10 +58,8 @@ def measured(job: transfer.Job, name: str) -> dict[str, Any]:
         inside[0], last = 0.0, time.perf_counter()
 
     began = time.perf_counter()
-    try:
+    with suppress(_Enough):
         OPTIMIZERS[name](watched, job.start, max(EVALUATIONS), after, job.network.kernels)
-    except _Enough:
-        pass
     for count in EVALUATIONS:
         best.setdefault(count, watched.best_loss)
     return {"loss": best, "optimizer_ms": statistics.median(shares[10:]), "seconds": time.perf_counter() - began}

@@ -6,7 +6,7 @@ import numpy as np
 
 from minitorch_style.kernels.buffers import Array
 from minitorch_style.kernels.numba_ops.compilation import parallel_kernel, prange
-from minitorch_style.kernels.numba_ops.microkernel import SHAPES, gemm_tile, panel_width, tile_rows
+from minitorch_style.kernels.numba_ops.microkernel import SHAPES, finished_tile, gemm_tile, panel_width, tile_rows
 from minitorch_style.kernels.numba_ops.tiles import finish
 
 TILE_FLOATS = max(rows * width for width, (rows, _) in SHAPES.items())
@@ -41,14 +41,23 @@ def tiled_product(
             c0 = panel * width
             valid = min(width, channels - c0)
             for j in range(0, columns, tile_m):
-                gemm_tile(
-                    width, x, x0 + i * x_row + j * x_col, w, panel * total * width, tile, 0,
-                    count_a, step_a, count_b, step_b, depth, 1, x_col, width, width,
-                )  # fmt: skip
-                finish(
-                    tile, 0, width, min(tile_m, columns - j), valid, out, o0 + i * o_row + j * o_col + c0, o_col,
-                    bias, slope, c0, mode, gate, g0 + i * g_row + j * g_col + c0, g_col,
-                )  # fmt: skip
+                target = o0 + i * o_row + j * o_col + c0
+                gated = g0 + i * g_row + j * g_col + c0
+                if valid == width and j + tile_m <= columns:
+                    finished_tile(
+                        width, x, x0 + i * x_row + j * x_col, w, panel * total * width, out, target,
+                        bias, c0, slope, c0, gate, gated,
+                        count_a, step_a, count_b, step_b, depth, 1, x_col, width, o_col, mode, g_col,
+                    )  # fmt: skip
+                else:
+                    gemm_tile(
+                        width, x, x0 + i * x_row + j * x_col, w, panel * total * width, tile, 0,
+                        count_a, step_a, count_b, step_b, depth, 1, x_col, width, width,
+                    )  # fmt: skip
+                    finish(
+                        tile, 0, width, min(tile_m, columns - j), valid, out, target, o_col,
+                        bias, slope, c0, mode, gate, gated, g_col,
+                    )  # fmt: skip
 
 
 def overread(width: int, column_step: int) -> int:

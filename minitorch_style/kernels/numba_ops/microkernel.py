@@ -17,6 +17,7 @@ from typing import Any
 from llvmlite import ir
 
 from minitorch_style.kernels.numba_ops.compilation import VECTOR_WIDTH, WIDE_REGISTERS, intrinsic, kernel, types
+from minitorch_style.kernels.numba_ops.tiles import ACCUMULATE, ACTIVATE, GATED, RAW
 
 FLOAT = ir.FloatType()
 INDEX = ir.IntType(64)
@@ -85,9 +86,12 @@ def fmuladd(module: Any, vector: Any) -> Any:
     return ir.Function(module, ir.FunctionType(vector, [vector] * 3), name)
 
 
-def emit_tile(builder: Any, rows: int, width: int, lanes: int, x: Any, w: Any, out: Any, steps: dict[str, Any]) -> None:
-    """Writes the tile product into `builder`. x, w, out point at floats; `steps` holds the 64-bit integers
-    count_a, step_a, count_b, step_b, depth, step_k, step_m, ldw, ldo."""
+def emit_tile(
+    builder: Any, rows: int, width: int, lanes: int, pointers: dict[str, Any], integers: dict[str, Any]
+) -> None:
+    """Writes the tile product, and what `mode` wants done with it, into `builder`. `pointers` to floats are x, w, out,
+    bias, slope and gate; `integers` of 64 bits are those of `gemm_tile`."""
+    x, w, steps = pointers["x"], pointers["w"], integers
     vector = ir.VectorType(FLOAT, lanes)
     vectors = width // lanes
     fma = fmuladd(builder.module, vector)
@@ -132,28 +136,65 @@ def emit_tile(builder: Any, rows: int, width: int, lanes: int, x: Any, w: Any, o
 
     carried = counted_loop(builder, steps["count_a"], [x, w], over_a, [zero] * (rows * vectors))
     accumulators = carried[2:]
-    for m in range(rows):
-        row = pointer(builder, out, builder.mul(INDEX(m), steps["ldo"]))
-        for v in range(vectors):
-            target = builder.bitcast(pointer(builder, row, INDEX(v * lanes)), vector.as_pointer())
-            builder.store(accumulators[m * vectors + v], target).align = 4
+
+    def at(base: str, step: str | None, m: int, v: int) -> Any:
+        offset = INDEX(v * lanes)
+        if step is not None:
+            offset = builder.add(offset, builder.mul(INDEX(m), steps[step]))
+        return pointer(builder, pointers[base], offset)
+
+    def finished(mode: int, m: int, v: int) -> Any:
+        """As `tiles.finish` does it, on registers."""
+        value = accumulators[m * vectors + v]
+        if mode == RAW:
+            return value
+        value = builder.fadd(value, load(at("bias", None, m, v)))
+        if mode & ACCUMULATE:
+            value = builder.fadd(value, load(at("out", "ldo", m, v)))
+        if mode & (ACTIVATE | GATED):
+            sign = value if mode & ACTIVATE else load(at("gate", "ldg", m, v))
+            positive = builder.fcmp_ordered(">", sign, zero)
+            value = builder.select(positive, value, builder.fmul(value, load(at("slope", None, m, v))))
+        return value
+
+    done = builder.append_basic_block("done")
+    unreachable = builder.append_basic_block("unreachable")
+    choice = builder.switch(steps["mode"], unreachable)
+    for mode in (RAW, 0, ACTIVATE, ACCUMULATE, GATED, ACCUMULATE | GATED):
+        block = builder.append_basic_block(f"mode{mode}")
+        choice.add_case(INDEX(mode), block)
+        builder.position_at_end(block)
+        for m in range(rows):
+            for v in range(vectors):
+                target = builder.bitcast(at("out", "ldo", m, v), vector.as_pointer())
+                builder.store(finished(mode, m, v), target).align = 4
+        builder.branch(done)
+    builder.position_at_end(unreachable)
+    builder.unreachable()
+    builder.position_at_end(done)
 
 
-STEP_NAMES = ("count_a", "step_a", "count_b", "step_b", "depth", "step_k", "step_m", "ldw", "ldo")
+INTEGERS = ("count_a", "step_a", "count_b", "step_b", "depth", "step_k", "step_m", "ldw", "ldo", "mode", "ldg")
+POINTERS = ("x", "w", "out", "bias", "slope", "gate")
 
 
 def _make_tile(rows: int, width: int, lanes: int) -> Any:
     @intrinsic
-    def tile(typing_context, x, x0, w, w0, out, o0, count_a, step_a, count_b, step_b, depth, step_k, step_m, ldw, ldo):
-        signature = types.void(x, types.int64, w, types.int64, out, types.int64, *([types.int64] * len(STEP_NAMES)))
+    def tile(
+        typing_context, x, x0, w, w0, out, o0, bias, b0, slope, s0, gate, g0,
+        count_a, step_a, count_b, step_b, depth, step_k, step_m, ldw, ldo, mode, ldg,
+    ):  # fmt: skip
+        pairs = [part for array in (x, w, out, bias, slope, gate) for part in (array, types.int64)]
+        signature = types.void(*pairs, *([types.int64] * len(INTEGERS)))
 
         def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             def data(position: int) -> Any:
                 array = context.make_array(signature.args[position])(context, builder, arguments[position])
                 return pointer(builder, array.data, arguments[position + 1])
 
-            steps = dict(zip(STEP_NAMES, arguments[6:], strict=True))
-            emit_tile(builder, rows, width, lanes, data(0), data(2), data(4), steps)
+            pointers = {name: data(2 * index) for index, name in enumerate(POINTERS)}
+            integers = dict(zip(INTEGERS, arguments[2 * len(POINTERS) :], strict=True))
+            emit_tile(builder, rows, width, lanes, pointers, integers)
             return context.get_dummy_value()
 
         return signature, codegen
@@ -168,13 +209,38 @@ _WIDTH_0, _WIDTH_1, _WIDTH_2 = (*PANELS, 0, 0, 0)[:3]
 
 
 @kernel
-def gemm_tile(width, x, x0, w, w0, out, o0, count_a, step_a, count_b, step_b, depth, step_k, step_m, ldw, ldo):
-    """One tile of `tile_rows(width)` × `width`; reads whole tiles, so x and w must be readable that far."""
+def finished_tile(
+    width, x, x0, w, w0, out, o0, bias, b0, slope, s0, gate, g0,
+    count_a, step_a, count_b, step_b, depth, step_k, step_m, ldw, ldo, mode, ldg,
+):  # fmt: skip
+    """One whole tile of `tile_rows(width)` × `width` with bias, activation, sum and gate as `mode` says (see tiles.py);
+    `ldo` and `ldg` are the steps between the tile's rows in `out` and `gate`."""
     if width == _WIDTH_0:
-        _tile_0(x, x0, w, w0, out, o0, count_a, step_a, count_b, step_b, depth, step_k, step_m, ldw, ldo)
+        _tile_0(
+            x, x0, w, w0, out, o0, bias, b0, slope, s0, gate, g0,
+            count_a, step_a, count_b, step_b, depth, step_k, step_m, ldw, ldo, mode, ldg,
+        )  # fmt: skip
     elif width == _WIDTH_1:
-        _tile_1(x, x0, w, w0, out, o0, count_a, step_a, count_b, step_b, depth, step_k, step_m, ldw, ldo)
+        _tile_1(
+            x, x0, w, w0, out, o0, bias, b0, slope, s0, gate, g0,
+            count_a, step_a, count_b, step_b, depth, step_k, step_m, ldw, ldo, mode, ldg,
+        )  # fmt: skip
     elif width == _WIDTH_2:
-        _tile_2(x, x0, w, w0, out, o0, count_a, step_a, count_b, step_b, depth, step_k, step_m, ldw, ldo)
+        _tile_2(
+            x, x0, w, w0, out, o0, bias, b0, slope, s0, gate, g0,
+            count_a, step_a, count_b, step_b, depth, step_k, step_m, ldw, ldo, mode, ldg,
+        )  # fmt: skip
     else:
-        _tile_3(x, x0, w, w0, out, o0, count_a, step_a, count_b, step_b, depth, step_k, step_m, ldw, ldo)
+        _tile_3(
+            x, x0, w, w0, out, o0, bias, b0, slope, s0, gate, g0,
+            count_a, step_a, count_b, step_b, depth, step_k, step_m, ldw, ldo, mode, ldg,
+        )  # fmt: skip
+
+
+@kernel
+def gemm_tile(width, x, x0, w, w0, out, o0, count_a, step_a, count_b, step_b, depth, step_k, step_m, ldw, ldo):
+    """The bare product of one tile; reads whole tiles, so x and w must be readable that far."""
+    finished_tile(
+        width, x, x0, w, w0, out, o0, out, 0, out, 0, out, 0,
+        count_a, step_a, count_b, step_b, depth, step_k, step_m, ldw, ldo, RAW, 0,
+    )  # fmt: skip
