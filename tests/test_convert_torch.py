@@ -52,6 +52,34 @@ def test_torchvision_vgg16(tmp_path: Path) -> None:
     assert network.trained and network.provenance["licence"] == "X"
 
 
+def test_torchvision_vgg16_with_batch_norm() -> None:
+    """Folded into the convolutions: the same features as torch's own Sequential with its batch norms."""
+    import torch
+    from torch.nn import functional
+
+    from minitorch_style.network import Network
+    from tools.convert_torch import convert
+
+    state = torchvision_like(batch_norm=True)
+    for key, value in state.items():
+        if key.endswith(("running_mean", "running_var")):
+            value.copy_(torch.rand_like(value) + 0.1)  # type: ignore[attr-defined]
+    target = architecture("vgg16")
+    weights = convert(state, target)
+    pixels = np.random.default_rng(0).random((24, 20, 3), np.float32)
+    x = (
+        torch.from_numpy(pixels).permute(2, 0, 1)[None] - torch.tensor(weights.normalisation.mean).view(1, 3, 1, 1)
+    ) * (torch.tensor(weights.normalisation.scale).view(1, 3, 1, 1))
+    for index in (0, 3):
+        conv = functional.conv2d(
+            x.float(), state[f"features.{index}.weight"], state[f"features.{index}.bias"], padding=1
+        )
+        norm = [state[f"features.{index + 1}.{name}"] for name in ("running_mean", "running_var", "weight", "bias")]
+        x = torch.relu(functional.batch_norm(conv, *norm))
+    features = Network(target, weights.parameters, weights.normalisation).features(pixels, ["conv1_2"])["conv1_2"]
+    assert oracle.relative_error(features, x[0].permute(1, 2, 0).numpy()) <= 1e-4
+
+
 def test_batch_norm_is_folded(rng: np.random.Generator) -> None:
     """An ENet in our training's names: the engine's block against conv, batch norm, PReLU done by torch."""
     import torch

@@ -57,11 +57,11 @@ def _convolutions(target: Architecture) -> list[str]:
 
 
 def _torchvision_names(target: Architecture, batch_norm: bool) -> dict[str, str]:
-    """{engine's convolution: index in torchvision's `features`}; each layer of the Sequential counts one."""
+    """{engine's convolution: key in torchvision's `features`}; each layer of the Sequential counts one."""
     names, index = {}, 0
     for node in target.nodes:
         if isinstance(node.layer, Conv2d):
-            names[node.name] = str(index)
+            names[node.name] = f"features.{index}"
             index += 2 if batch_norm else 1
         else:
             index += 1
@@ -123,8 +123,9 @@ def convert(state: State, target: Architecture) -> Weights:
     """The weights for `target`. CheckpointError with all differences when the checkpoint is for another network."""
     convolutions = _convolutions(target)
     keys = {key.rsplit(".", 1)[0] for key in state}
+    batch_norm = any(key.endswith("running_mean") for key in state)
     schemes: list[tuple[dict[str, str], str | None]] = [
-        ({name: f"features.{i}" for name, i in _torchvision_names(target, batch_norm=False).items()}, None),
+        (_torchvision_names(target, batch_norm), None),
         ({name: f"conv{name[4]}{name[6]}" for name in convolutions if name.startswith("conv")}, "conv0"),
         ({name: str(2 + k) for name, k in _reflected_names(target).items()}, "0"),
     ]
@@ -135,7 +136,8 @@ def convert(state: State, target: Architecture) -> Weights:
             else:
                 parameters, normalisation = {}, IMAGENET
                 for name, key in source.items():
-                    weight, bias = _folded(state, key, None, 0)
+                    norm = f"features.{int(key.split('.')[1]) + 1}" if batch_norm else None
+                    weight, bias = _folded(state, key, norm, 1e-5)
                     parameters[f"{name}.weight"], parameters[f"{name}.bias"] = _array(weight), _array(bias)
             break
     else:
