@@ -13,8 +13,9 @@ def engines() -> str:
     """The table of bench/results/engines.json: ratios first, for only they carry over to other machines."""
     record = json.loads((RESULTS / "engines.json").read_text())
     lines = [
-        f"Milliseconds on {record['threads']} threads of one {record['processor']}, medians of {record['repeat']} rounds in "
-        "which every engine runs in turn (`python -m bench.compare_engines`). The machine is shared and noisy: the ratios count.",
+        f"Milliseconds on {record['threads']} threads of one {record['processor']}, medians of {record['repeat']} rounds "
+        "in which every engine runs in turn (`python -m bench.compare_engines`). The machine is shared and noisy: only "
+        "ratios count.",
         "",
         "| network | picture | what | minitorch | PyTorch NCHW / channels_last / compiled | ONNX Runtime | faster than the best by |",
         "|---|---|---|---|---|---|---|",
