@@ -17,7 +17,7 @@ def engines() -> str:
         "in which every engine runs in turn (`python -m bench.compare_engines`). The machine is shared and noisy: only "
         "ratios count.",
         "",
-        "| network | picture | what | minitorch | PyTorch NCHW / channels_last / compiled | ONNX Runtime | faster than the best by |",
+        "| network | size | what | minitorch | PyTorch NCHW / channels_last / compiled | ONNX Runtime | best of them over ours |",
         "|---|---|---|---|---|---|---|",
     ]
     for row in record["rows"]:
