@@ -14,7 +14,8 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -154,8 +155,9 @@ def _triple(file: Any, path: Path, name: str) -> tuple[float, float, float]:
     return float(values[0]), float(values[1]), float(values[2])
 
 
-def load_weights(path: Path, architecture: Architecture) -> Weights:
-    """Reads a weight file for `architecture`. WeightsError tells, with every difference, why a file does not fit."""
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """The HDF5 file at `path`; whatever h5py raises on a damaged one becomes a WeightsError."""
     import h5py
 
     if not path.is_file():
@@ -166,9 +168,32 @@ def load_weights(path: Path, architecture: Architecture) -> Weights:
         raise WeightsError(f"{path}: not a readable HDF5 file ({error})") from error
     try:
         with file:
-            return _read(file, path, architecture)
-    except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:  # what h5py raises on damaged files
+            yield file
+    except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
         raise WeightsError(f"{path}: damaged HDF5 file ({error})") from error
+
+
+def load_weights(path: Path, architecture: Architecture) -> Weights:
+    """Reads a weight file for `architecture`. WeightsError tells, with every difference, why a file does not fit."""
+    with _opened(path) as file:
+        return _read(file, path, architecture)
+
+
+def is_weight_file(path: Path) -> bool:
+    """Whether a file is HDF5 at all."""
+    try:
+        with path.open("rb") as file:
+            return file.read(8) == b"\x89HDF\r\n\x1a\n"
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def network_of(path: Path) -> str:
+    """The name of the network that a weight file says it is for."""
+    with _opened(path) as file:
+        if _attribute(file, path, "format") != FORMAT:
+            raise WeightsError(f"{path}: not a weight file of this program")
+        return str(_attribute(file, path, "network"))
 
 
 def _read(file: Any, path: Path, architecture: Architecture) -> Weights:
@@ -218,7 +243,8 @@ def find_weights(architecture: Architecture, weights: str | os.PathLike[str] | N
         if architecture.name not in available:
             raise WeightsError(
                 f"no weights for {architecture.name} come with this package (only for {', '.join(available)}); "
-                "name a file with --weights, made by tools/convert_torch.py, or random:SEED"
+                f"convert a checkpoint with `minitorch_style weights convert FILE --network {architecture.name} -o OUT.h5` "
+                "and name it with --weights, or use --weights random:SEED"
             )
         return load_weights(available[architecture.name], architecture)
     text = os.fspath(weights)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.torch
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def torchvision_like(batch_norm: bool) -> dict[str, object]:
+def torchvision_like(batch_norm: bool) -> dict[str, Any]:
     """VGG-16's `features` as torchvision names them, with a classifier, random numbers inside."""
     import torch
     from torch import nn
@@ -39,6 +40,10 @@ def torchvision_like(batch_norm: bool) -> dict[str, object]:
     return state
 
 
+def arrays(state: dict[str, Any]) -> dict[str, np.ndarray]:
+    return {name: tensor.numpy() for name, tensor in state.items()}
+
+
 def test_torchvision_vgg16(tmp_path: Path) -> None:
     import torch
 
@@ -57,15 +62,15 @@ def test_torchvision_vgg16_with_batch_norm() -> None:
     import torch
     from torch.nn import functional
 
+    from minitorch_style.convert import convert
     from minitorch_style.network import Network
-    from tools.convert_torch import convert
 
     state = torchvision_like(batch_norm=True)
     for key, value in state.items():
         if key.endswith(("running_mean", "running_var")):
-            value.copy_(torch.rand_like(value) + 0.1)  # type: ignore[attr-defined]
+            value.copy_(torch.rand_like(value) + 0.1)
     target = architecture("vgg16")
-    weights = convert(state, target)
+    weights = convert(arrays(state), target)
     pixels = np.random.default_rng(0).random((24, 20, 3), np.float32)
     x = (
         torch.from_numpy(pixels).permute(2, 0, 1)[None] - torch.tensor(weights.normalisation.mean).view(1, 3, 1, 1)
@@ -85,7 +90,7 @@ def test_batch_norm_is_folded(rng: np.random.Generator) -> None:
     import torch
     from torch.nn import functional
 
-    from tools.convert_torch import convert
+    from minitorch_style.convert import convert
 
     target = architecture("enet")
     generator = torch.Generator().manual_seed(1)
@@ -98,7 +103,7 @@ def test_batch_norm_is_folded(rng: np.random.Generator) -> None:
             maps = node.layer.parameter_shapes()["weight"][-1]
             for name in ("weight", "bias", "running_mean", "running_var"):
                 state[f"{node.name}_norm.{name}"] = torch.rand(maps, generator=generator) + 0.1
-    weights = convert(state, target)
+    weights = convert(arrays(state), target)
     x = torch.rand(1, 16, 10, 12, generator=generator)
     norm = [state[f"1.0.reduce_norm.{name}"] for name in ("running_mean", "running_var", "weight", "bias")]
     expected = functional.batch_norm(functional.conv2d(x, state["1.0.reduce.weight"], None, 2), *norm, eps=1e-3)
@@ -110,15 +115,16 @@ def test_batch_norm_is_folded(rng: np.random.Generator) -> None:
 def test_files_that_do_not_fit_are_refused_and_nothing_is_written(tmp_path: Path) -> None:
     import torch
 
-    from tools.convert_torch import convert, read_state
+    from minitorch_style.checkpoints import read_checkpoint
+    from minitorch_style.convert import convert
 
     with pytest.raises(CheckpointError, match="no known checkpoint of enet"):
-        convert(torchvision_like(batch_norm=False), architecture("enet"))
+        convert(arrays(torchvision_like(batch_norm=False)), architecture("enet"))
     with pytest.raises(CheckpointError, match=r"does not fit vgg19-quarter|no known checkpoint"):
-        convert(torchvision_like(batch_norm=False), architecture("vgg19-quarter"))
+        convert(arrays(torchvision_like(batch_norm=False)), architecture("vgg19-quarter"))
     torch.save({"state_dict": {"a": 1}}, tmp_path / "a.pth")
     with pytest.raises(CheckpointError, match="no state dict"):
-        read_state(tmp_path / "a.pth")
+        read_checkpoint(tmp_path / "a.pth")
     (tmp_path / "b.pth").write_bytes(b"text")
     done = subprocess.run([sys.executable, "tools/convert_torch.py", str(tmp_path / "b.pth"), "vgg16", str(tmp_path / "o.h5")],
                           capture_output=True, text=True, cwd=ROOT)  # fmt: skip

@@ -21,6 +21,8 @@ ROOMS = [
     "steps",
     "plan",
     "weights",
+    "checkpoints",
+    "convert",
     "network",
     "normalise",
     "losses",

@@ -15,12 +15,14 @@ pytestmark = [pytest.mark.shared_data, pytest.mark.torch]
 
 @pytest.fixture(scope="module")
 def quarter(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> ms.Network:
+    from minitorch_style.checkpoints import read_checkpoint
+    from minitorch_style.convert import convert
     from minitorch_style.networks import architecture
     from minitorch_style.weights import save_weights
-    from tools.convert_torch import compare, convert, read_state
+    from tools.convert_torch import compare
 
     target = architecture("vgg19-quarter")
-    weights = convert(read_state(shared / "vgg" / "5SE.pth"), target)
+    weights = convert(read_checkpoint(shared / "vgg" / "5SE.pth"), target)
     assert max(compare(weights, target).values()) < 1e-4
     path = tmp_path_factory.mktemp("weights") / "quarter.h5"
     save_weights(path, weights)
@@ -31,17 +33,18 @@ def test_the_input_convolution_is_folded_in_exactly(shared: Path) -> None:
     """conv1_1 of the converted file against the checkpoint's own conv0 → conv11, borders included."""
     import torch
 
+    from minitorch_style.checkpoints import read_checkpoint
+    from minitorch_style.convert import convert
     from minitorch_style.networks import architecture
-    from tools.convert_torch import convert, in_double, read_state
+    from tools.convert_torch import in_double
 
-    state = read_state(shared / "vgg" / "5SE.pth")
+    state = read_checkpoint(shared / "vgg" / "5SE.pth")
     target = architecture("vgg19-quarter")
     pixels = torch.rand(20, 24, 3, dtype=torch.float64)
     x = pixels.permute(2, 0, 1)[None]
+    tensors = {name: torch.from_numpy(array.copy()).double() for name, array in state.items()}
     for name, padding in (("conv0", 0), ("conv11", 1)):
-        x = torch.nn.functional.conv2d(
-            x, state[f"{name}.weight"].double(), state[f"{name}.bias"].double(), padding=padding
-        )
+        x = torch.nn.functional.conv2d(x, tensors[f"{name}.weight"], tensors[f"{name}.bias"], padding=padding)
     found = in_double(convert(state, target), target, pixels)["conv1_1"]
     assert torch.allclose(found, torch.relu(x), rtol=1e-4, atol=1e-4 * float(x.abs().max()))
 

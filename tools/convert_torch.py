@@ -1,15 +1,9 @@
-"""PyTorch checkpoint → weight file, then the same picture through PyTorch and through the engine.
+"""A PyTorch checkpoint → weight file, then the same picture through PyTorch and through the engine.
 
     python tools/convert_torch.py CHECKPOINT NETWORK OUT.h5
 
-Known checkpoints, each recognised by its exact set of keys (classifier layers apart):
-
-* torchvision's VGG-16 and VGG-19 (`features.N.weight`), with or without batch norm;
-* VGG encoders whose first layer is a 1×1 convolution on RGB in [0, 1] (keys `0, 2, 5, …` or `conv0, conv11, …`): that
-  layer becomes the input normalisation, and what it mixes of the channels goes into the first 3×3 convolution;
-* the networks of tools/training, whose keys are the engine's node names.
-
-Batch norm is folded. Above a relative difference of 1e-3 at any tap nothing is written.
+Reading and converting are the package's own (`minitorch_style weights convert` does them without PyTorch); this adds the
+comparison. Above a relative difference of 1e-3 at any tap nothing is written.
 """
 
 from __future__ import annotations
@@ -26,144 +20,16 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from minitorch_style.checkpoints import read_checkpoint
+from minitorch_style.convert import convert
 from minitorch_style.errors import CheckpointError, StyleError
 from minitorch_style.kernels import kernel_set
 from minitorch_style.layers import Add, Affine, Concat, Conv2d, MaxPool2d, PReLU, ReLU
 from minitorch_style.network import Network
 from minitorch_style.networks import INPUT, Architecture, architecture
-from minitorch_style.plan import Normalisation
-from minitorch_style.weights import IMAGENET, Weights, differences, save_weights
+from minitorch_style.weights import Weights, save_weights
 
 TOLERANCE = 1e-3
-State = dict[str, torch.Tensor]
-
-
-def read_state(path: Path) -> State:
-    """The state dict in a checkpoint, wherever it hides; nothing in the file is executed."""
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch.load raises many kinds; each means the same to the user
-        raise CheckpointError(f"{path}: not a checkpoint that PyTorch reads safely ({error})") from error
-    for key in ("state_dict", "model"):
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            content = content[key]
-    if not isinstance(content, Mapping) or not all(isinstance(value, torch.Tensor) for value in content.values()):
-        raise CheckpointError(f"{path}: holds no state dict (a mapping of names to tensors)")
-    return dict(content)
-
-
-def _convolutions(target: Architecture) -> list[str]:
-    return [node.name for node in target.nodes if isinstance(node.layer, Conv2d)]
-
-
-def _torchvision_names(target: Architecture, batch_norm: bool) -> dict[str, str]:
-    """{engine's convolution: key in torchvision's `features`}; each layer of the Sequential counts one."""
-    names, index = {}, 0
-    for node in target.nodes:
-        if isinstance(node.layer, Conv2d):
-            names[node.name] = f"features.{index}"
-            index += 2 if batch_norm else 1
-        else:
-            index += 1
-    return names
-
-
-def _folded(state: State, conv: str, norm: str | None, eps: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """Weight and bias of `conv` with the batch norm `norm` after it: w·γ/√(σ²+ε), (b − μ)·γ/√(σ²+ε) + β."""
-    weight = state[f"{conv}.weight"].double()
-    bias = state[f"{conv}.bias"].double() if f"{conv}.bias" in state else torch.zeros(weight.shape[0]).double()
-    if norm is None:
-        return weight, bias
-    gain = state[f"{norm}.weight"].double() / torch.sqrt(state[f"{norm}.running_var"].double() + eps)
-    shift = state[f"{norm}.bias"].double() - state[f"{norm}.running_mean"].double() * gain
-    return weight * gain[:, None, None, None], bias * gain + shift
-
-
-def _array(tensor: torch.Tensor) -> np.ndarray:
-    """A convolution's (out, in, kh, kw) as the engine's (kh, kw, in, out); vectors as they are."""
-    values = tensor.permute(2, 3, 1, 0) if tensor.dim() == 4 else tensor
-    return np.ascontiguousarray(values.numpy(), np.float32)
-
-
-def _with_input_convolution(
-    state: State, source: Mapping[str, str], first: str, target: Architecture
-) -> tuple[dict[str, np.ndarray], Normalisation]:
-    """Takes in a 1×1 convolution M·x + b before the first layer: M·(x + M⁻¹b), so mean = −M⁻¹b, and M goes into the
-    first convolution's weights. Exact at the borders too, where zeros are padded after it."""
-    matrix, offset = state[f"{first}.weight"][:, :, 0, 0].double(), state[f"{first}.bias"].double()
-    mean = -torch.linalg.solve(matrix, offset)
-    parameters = {}
-    for name, key in source.items():
-        weight, bias = _folded(state, key, None, 0)
-        if INPUT in target.node(name).inputs:
-            weight = torch.einsum("oikl,ij->ojkl", weight, matrix)
-        parameters[f"{name}.weight"], parameters[f"{name}.bias"] = _array(weight), _array(bias)
-    red, green, blue = mean.tolist()
-    return parameters, Normalisation((red, green, blue), (1.0, 1.0, 1.0))
-
-
-def _from_own_training(state: State, target: Architecture) -> tuple[dict[str, np.ndarray], Normalisation]:
-    """Keys are the engine's: NODE.weight …, the batch norm behind it NODE_norm.…, eps as in the network's paper."""
-    eps = 1e-3 if target.name == "enet" else 1e-5
-    parameters = {}
-    for node in target.nodes:
-        if isinstance(node.layer, Conv2d):
-            norm = f"{node.name}_norm" if f"{node.name}_norm.weight" in state else None
-            weight, bias = _folded(state, node.name, norm, eps)
-            parameters[f"{node.name}.weight"] = _array(weight)
-            if "bias" in node.parameter_shapes():
-                parameters[f"{node.name}.bias"] = _array(bias)
-        else:
-            for name in node.parameter_shapes():
-                parameters[f"{node.name}.{name}"] = _array(state[f"{node.name}.{name}"])
-    return parameters, IMAGENET
-
-
-def convert(state: State, target: Architecture) -> Weights:
-    """The weights for `target`. CheckpointError with all differences when the checkpoint is for another network."""
-    convolutions = _convolutions(target)
-    keys = {key.rsplit(".", 1)[0] for key in state}
-    batch_norm = any(key.endswith("running_mean") for key in state)
-    schemes: list[tuple[dict[str, str], str | None]] = [
-        (_torchvision_names(target, batch_norm), None),
-        ({name: f"conv{name[4]}{name[6]}" for name in convolutions if name.startswith("conv")}, "conv0"),
-        ({name: str(2 + k) for name, k in _reflected_names(target).items()}, "0"),
-    ]
-    for source, first in schemes:
-        if source and set(source.values()) <= keys and (first is None or first in keys):
-            if first is not None:
-                parameters, normalisation = _with_input_convolution(state, source, first, target)
-            else:
-                parameters, normalisation = {}, IMAGENET
-                for name, key in source.items():
-                    norm = f"features.{int(key.split('.')[1]) + 1}" if batch_norm else None
-                    weight, bias = _folded(state, key, norm, 1e-5)
-                    parameters[f"{name}.weight"], parameters[f"{name}.bias"] = _array(weight), _array(bias)
-            break
-    else:
-        if not set(convolutions) <= keys:
-            missing = [name for name in convolutions if name not in keys]
-            raise CheckpointError(
-                f"no known checkpoint of {target.name}: keys begin {', '.join(sorted(keys)[:6])} …; "
-                f"under the engine's own names {len(missing)} of {len(convolutions)} convolutions are missing"
-            )
-        parameters, normalisation = _from_own_training(state, target)
-    problems = differences(target.parameter_shapes(), {name: array.shape for name, array in parameters.items()})
-    if problems:
-        raise CheckpointError(f"does not fit {target.name}: {'; '.join(problems)}")
-    return Weights(target.name, parameters, normalisation)
-
-
-def _reflected_names(target: Architecture) -> dict[str, int]:
-    """Indices in a Sequential where each 3×3 convolution stands behind a reflection pad, less 2: pad, conv, relu."""
-    names, index = {}, 0
-    for node in target.nodes:
-        if isinstance(node.layer, Conv2d):
-            names[node.name] = index
-            index += 3
-        elif isinstance(node.layer, MaxPool2d):
-            index += 1
-    return names
 
 
 def torch_graph(
@@ -235,7 +101,7 @@ def main() -> int:
     options = parser.parse_args()
     try:
         target = architecture(options.network)
-        weights = convert(read_state(options.checkpoint), target)
+        weights = convert(read_checkpoint(options.checkpoint), target)
         errors = compare(weights, target)
         for tap, error in errors.items():
             print(f"{tap:<10} {error:.2e}")

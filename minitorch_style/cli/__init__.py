@@ -8,10 +8,10 @@ import sys
 from collections.abc import Sequence
 from types import FrameType
 
-from minitorch_style.cli import bench, networks, stylize
+from minitorch_style.cli import bench, networks, stylize, weights
 from minitorch_style.errors import StyleError
 
-COMMANDS = {"stylize": stylize, "networks": networks, "bench": bench}
+COMMANDS = {"stylize": stylize, "networks": networks, "bench": bench, "weights": weights}
 
 
 def _terminated(number: int, frame: FrameType | None) -> None:

@@ -1,0 +1,126 @@
+"""minitorch_style weights: what weight files there are, what is in a file, and foreign checkpoints made ours."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from minitorch_style.checkpoints import read_checkpoint
+from minitorch_style.convert import convert, fitting_networks
+from minitorch_style.errors import WeightsError
+from minitorch_style.images import load_picture
+from minitorch_style.network import Network
+from minitorch_style.networks import NETWORKS, architecture
+from minitorch_style.normalise import normalised
+from minitorch_style.weights import Weights, bundled, is_weight_file, load_weights, network_of, save_weights
+
+HELP = "List, inspect, convert, verify and normalise weight files."
+PICTURE_SIZE = 256
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    listing = actions.add_parser("list", help="the weights that come with the package")
+    listing.add_argument("--json", action="store_true", help="as JSON on stdout")
+    info = actions.add_parser("info", help="what a weight file or checkpoint holds, and which networks it fits")
+    info.add_argument("file", type=Path)
+    verify = actions.add_parser("verify", help="check a weight file: names, shapes, types, checksum, finite values")
+    verify.add_argument("file", type=Path)
+    conversion = actions.add_parser("convert", help="PyTorch checkpoint or safetensors → weight file, without PyTorch")
+    conversion.add_argument("file", type=Path)
+    conversion.add_argument("--network", required=True, choices=list(NETWORKS), metavar="NAME")
+    conversion.add_argument("--source", default="", help="where it is from, kept in the file")
+    conversion.add_argument("--licence", default="", help="its licence, kept in the file")
+    normalise = actions.add_parser(
+        "normalize", help="scale every channel to mean activation 1 over a folder of pictures"
+    )
+    normalise.add_argument("file", type=Path)
+    normalise.add_argument("pictures", type=Path, metavar="FOLDER")
+    for command in (conversion, normalise):
+        command.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.h5")
+        command.add_argument("--half", action="store_true", help="store half precision: half the size")
+
+
+def _list(as_json: bool) -> None:
+    rows: list[dict[str, Any]] = []
+    for name, path in bundled().items():
+        found = load_weights(path, architecture(name))
+        provenance = found.provenance
+        rows.append({"network": name, "bytes": path.stat().st_size, "trained": found.trained, **provenance})
+    if as_json:
+        print(json.dumps(rows, indent=1))
+        return
+    for row in rows:
+        trained = "" if row["trained"] else ", untrained"
+        print(f"{row['network']}: {row['bytes'] / 1e3:.0f} kB, {row.get('licence', 'no licence told')}{trained}")
+        print(f"  {row.get('source', 'no source told')}")
+
+
+def _tensors(tensors: Mapping[str, Any]) -> None:
+    for name, array in tensors.items():
+        print(f"  {name} {'×'.join(map(str, array.shape)) or 'scalar'} {array.dtype}")
+
+
+def _info(path: Path) -> None:
+    if is_weight_file(path):
+        found = load_weights(path, architecture(network_of(path)))
+        print(f"{path}: weights of {found.network}{'' if found.trained else ' (untrained)'}")
+        print(f"  mean {found.normalisation.mean}, scale {found.normalisation.scale}")
+        for key, text in found.provenance.items():
+            print(f"  {key}: {text}")
+        _tensors(found.parameters)
+        return
+    state = read_checkpoint(path)
+    print(f"{path}: a checkpoint of {len(state)} tensors")
+    _tensors(state)
+    fitting = fitting_networks(state)
+    print(f"fits: {', '.join(fitting) if fitting else 'no network of this program'}")
+
+
+def _stored(output: Path, weights: Weights, half: bool) -> None:
+    if not output.parent.is_dir():
+        raise WeightsError(f"{output}: the folder {output.parent} does not exist")
+    save_weights(output, weights, half)
+    load_weights(output, architecture(weights.network))
+    print(f"{output}: weights of {weights.network}, {output.stat().st_size / 1e6:.2f} MB")
+
+
+def _convert(options: argparse.Namespace) -> None:
+    found = convert(read_checkpoint(options.file), architecture(options.network))
+    given = {"checkpoint": options.file.name, "source": options.source, "licence": options.licence}
+    provenance = {key: text for key, text in given.items() if text}
+    _stored(options.output, Weights(found.network, found.parameters, found.normalisation, provenance), options.half)
+
+
+def _normalise(options: argparse.Namespace) -> None:
+    target = architecture(network_of(options.file))
+    found = load_weights(options.file, target)
+    if not options.pictures.is_dir():
+        raise WeightsError(f"{options.pictures}: is no folder of pictures")
+    files = sorted(path for path in options.pictures.iterdir() if path.is_file())
+    if not files:
+        raise WeightsError(f"{options.pictures}: holds no pictures")
+    network = Network(target, found.parameters, found.normalisation)
+    scaled = normalised(network, (load_picture(path, PICTURE_SIZE).pixels for path in files))
+    provenance = {**found.provenance, "normalised": f"every channel to mean activation 1 over {len(files)} pictures"}
+    weights = Weights(found.network, scaled, found.normalisation, provenance, found.trained)
+    _stored(options.output, weights, options.half)
+
+
+def run(options: argparse.Namespace) -> int:
+    if options.action == "list":
+        _list(options.json)
+    elif options.action == "info":
+        _info(options.file)
+    elif options.action == "verify":
+        network = network_of(options.file)
+        load_weights(options.file, architecture(network))
+        print(f"{options.file}: sound weights of {network}")
+    elif options.action == "convert":
+        _convert(options)
+    else:
+        _normalise(options)
+    return 0

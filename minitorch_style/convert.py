@@ -1,0 +1,174 @@
+"""State dict → weights of a network: explicit tables of names, batch norm folded, shapes strict in both directions.
+
+Known are, each by its exact names (layers of a classifier or decoder apart):
+
+* torchvision's VGG-16 and VGG-19, with or without batch norm: `features.N.weight`;
+* VGG encoders behind a 1×1 convolution on RGB in [0, 1], keys `0, 2, 5, …` or `conv0, conv11, …`: that layer becomes the
+  input normalisation, and what it mixes of the channels goes into the first 3×3 convolution;
+* networks of our own training code: the engine's node names, a batch norm behind NODE named NODE_norm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from minitorch_style.errors import CheckpointError
+from minitorch_style.kernels.buffers import Array
+from minitorch_style.layers import Conv2d, MaxPool2d
+from minitorch_style.networks import INPUT, NETWORKS, Architecture, architecture
+from minitorch_style.plan import Normalisation
+from minitorch_style.weights import IMAGENET, Weights, differences
+
+State = Mapping[str, npt.NDArray[Any]]
+Doubles = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """How a family of checkpoints names things: {convolution: key}, {convolution: key of the batch norm behind it}, and
+    the key of a 1×1 convolution before the network."""
+
+    name: str
+    convolutions: Mapping[str, str]
+    norms: Mapping[str, str] = field(default_factory=dict)
+    before: str | None = None
+
+    def matches(self, state: State) -> bool:
+        needed = {f"{key}.weight" for key in (*self.convolutions.values(), *self.norms.values())}
+        needed |= {f"{key}.running_mean" for key in self.norms.values()}
+        if self.before is not None:
+            needed.add(f"{self.before}.weight")
+        return needed <= set(state)
+
+
+def schemes(target: Architecture) -> list[Scheme]:
+    """Every scheme by which a checkpoint could hold this network."""
+    convolutions = [node for node in target.nodes if isinstance(node.layer, Conv2d)]
+    own_norms = {node.name: f"{node.name}_norm" for node in convolutions if node.batch_norm}
+    own = {node.name: node.name for node in convolutions}
+    found = [Scheme("our training code", own, own_norms), Scheme("our training code, no batch norm", own)]
+    if all(name.startswith("conv") for name in own):  # a VGG
+        # Places in a Sequential: convolution, ReLU; with a batch norm between; with a padding layer before.
+        plain, normed, padded = (_positions(target, places) for places in (2, 3, 3))
+        features = {name: f"features.{index}" for name, index in normed.items()}
+        norms = {name: f"features.{index + 1}" for name, index in normed.items()}
+        found += [
+            Scheme("torchvision with batch norm", features, norms),
+            Scheme("torchvision", {name: f"features.{index}" for name, index in plain.items()}),
+            Scheme("a VGG behind conv0", {name: f"conv{name[4]}{name[6]}" for name in own}, before="conv0"),
+            Scheme("a VGG behind layer 0", {name: str(index + 2) for name, index in padded.items()}, before="0"),
+        ]
+    return found
+
+
+def _positions(target: Architecture, places: int) -> dict[str, int]:
+    """{convolution: its index} in a Sequential where a convolution with what belongs to it takes so many places, and a
+    pool one."""
+    names, index = {}, 0
+    for node in target.nodes:
+        if isinstance(node.layer, Conv2d):
+            names[node.name] = index
+            index += places
+        elif isinstance(node.layer, MaxPool2d):
+            index += 1
+    return names
+
+
+def _folded(state: State, conv: str, norm: str | None, eps: float) -> tuple[Doubles, Doubles]:
+    """Weight (out, in, kh, kw) and bias with the batch norm after it: w·γ/√(σ²+ε), (b − μ)·γ/√(σ²+ε) + β."""
+    weight = state[f"{conv}.weight"].astype(np.float64)
+    if weight.ndim != 4:
+        raise CheckpointError(f"{conv}.weight: expected (out, in, kh, kw), got {weight.shape}")
+    bias = state[f"{conv}.bias"].astype(np.float64) if f"{conv}.bias" in state else np.zeros(weight.shape[0])
+    if norm is None:
+        return weight, bias
+    gain, shift = _norm(state, norm, eps)
+    if gain.shape != bias.shape or shift.shape != bias.shape:
+        raise CheckpointError(f"{norm}: a batch norm of {gain.shape} behind a convolution of {weight.shape}")
+    return weight * gain[:, None, None, None], bias * gain + shift
+
+
+def _norm(state: State, norm: str, eps: float) -> tuple[Doubles, Doubles]:
+    """Scale and shift that a batch norm applies at inference."""
+    parts = {}
+    for name in ("weight", "bias", "running_mean", "running_var"):
+        if f"{norm}.{name}" not in state:
+            raise CheckpointError(f"missing {norm}.{name}")
+        parts[name] = state[f"{norm}.{name}"].astype(np.float64)
+    gain = parts["weight"] / np.sqrt(parts["running_var"] + eps)
+    return gain, parts["bias"] - parts["running_mean"] * gain
+
+
+def _input_convolution(state: State, key: str) -> tuple[Doubles, Normalisation]:
+    """A 1×1 convolution M·x + b before the first layer as (M, normalisation): M·(x + M⁻¹b), so mean = −M⁻¹b. Exact at
+    the borders too, where zeros are padded after it."""
+    weight, bias = _folded(state, key, None, 0)
+    if weight.shape != (3, 3, 1, 1) or bias.shape != (3,):
+        raise CheckpointError(f"{key}: expected a 1×1 convolution of 3 channels, got {weight.shape}")
+    matrix = weight[:, :, 0, 0]
+    try:
+        red, green, blue = (float(value) for value in -np.linalg.solve(matrix, bias))
+    except np.linalg.LinAlgError as error:
+        raise CheckpointError(f"{key}: the input convolution cannot be undone ({error})") from error
+    return matrix, Normalisation((red, green, blue), (1.0, 1.0, 1.0))
+
+
+def _engine_layout(weight: Doubles) -> Array:
+    return np.ascontiguousarray(weight.transpose(2, 3, 1, 0), np.float32)
+
+
+def convert(state: State, target: Architecture) -> Weights:
+    """The weights for `target`. CheckpointError with what is missing, extra or of another shape."""
+    found = next((scheme for scheme in schemes(target) if scheme.matches(state)), None)
+    if found is None:
+        own = [f"{node.name}.weight" for node in target.nodes if isinstance(node.layer, Conv2d)]
+        missing = [name for name in own if name not in state]
+        begin = ", ".join(list(state)[:5])
+        raise CheckpointError(
+            f"no known checkpoint of {target.name}: it holds {begin} …; under the engine's own names "
+            f"{len(missing)} of {len(own)} convolutions are missing ({', '.join(missing[:4])} …)"
+        )
+    matrix, normalisation = (None, IMAGENET) if found.before is None else _input_convolution(state, found.before)
+    eps = 1e-3 if target.name == "enet" else 1e-5  # as in the networks' publications
+    parameters: dict[str, Array] = {}
+    for node in target.nodes:
+        shapes = node.parameter_shapes()
+        if isinstance(node.layer, Conv2d):
+            weight, bias = _folded(state, found.convolutions[node.name], found.norms.get(node.name), eps)
+            if matrix is not None and INPUT in node.inputs:
+                if weight.shape[1] != 3:
+                    raise CheckpointError(f"{node.name}: expected 3 input channels, got {weight.shape[1]}")
+                weight = np.einsum("oikl,ij->ojkl", weight, matrix)
+            parameters[f"{node.name}.weight"] = _engine_layout(weight)
+            if "bias" in shapes:
+                parameters[f"{node.name}.bias"] = bias.astype(np.float32)
+            continue
+        for name in shapes:
+            key = f"{node.name}.{name}"
+            if key not in state:
+                raise CheckpointError(f"missing {key} {shapes[name]}")
+            parameters[key] = state[key].astype(np.float32)
+    expected = target.parameter_shapes()
+    problems = differences(expected, {name: array.shape for name, array in parameters.items()})
+    if problems:
+        raise CheckpointError(f"does not fit {target.name}: {'; '.join(problems)}")
+    if bad := [name for name, array in parameters.items() if not np.all(np.isfinite(array))]:
+        raise CheckpointError(f"{', '.join(bad)} hold values that are not finite numbers")
+    return Weights(target.name, parameters, normalisation)
+
+
+def fitting_networks(state: State) -> list[str]:
+    """The names of all networks that a state dict can be converted to."""
+    fitting = []
+    for name in NETWORKS:
+        try:
+            convert(state, architecture(name))
+        except CheckpointError:
+            continue
+        fitting.append(name)
+    return fitting
