@@ -97,10 +97,13 @@ def save_weights(path: Path, weights: Weights, half: bool = False) -> None:
     """Writes a weight file, under a temporary name until it is whole. `half` stores float16."""
     import h5py
 
-    stored = {
-        name: np.ascontiguousarray(array, np.float16 if half else np.float32)
-        for name, array in weights.parameters.items()
-    }
+    with np.errstate(over="ignore"):  # told below, by name
+        stored = {
+            name: np.ascontiguousarray(array, np.float16 if half else np.float32)
+            for name, array in weights.parameters.items()
+        }
+    if bad := [name for name, array in stored.items() if not np.all(np.isfinite(array))]:
+        raise WeightsError(f"{path}: {', '.join(bad)} do not fit {'half' if half else 'single'} precision")
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
     os.close(handle)
     try:

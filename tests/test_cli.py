@@ -113,6 +113,47 @@ def test_presets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert settings["content_weight"] == 1e-3 and settings["style_weight"] == 5 and not settings["balanced"]
 
 
+def test_weights(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """List; convert a safetensors file of our own names; verify, inspect and normalise what came out."""
+    import numpy as np
+
+    from minitorch_style.networks import architecture
+    from minitorch_style.weights import load_weights, random_weights
+
+    assert main(["weights", "list"]) == 0
+    assert "distilled: " in capsys.readouterr().out
+    parameters = random_weights(architecture("distilled"), 0).parameters
+    header, body = {}, b""
+    for name, array in parameters.items():
+        values = np.ascontiguousarray(array.transpose(3, 2, 0, 1) if array.ndim == 4 else array)
+        header[name] = {
+            "dtype": "F32",
+            "shape": list(values.shape),
+            "data_offsets": [len(body), len(body) + values.nbytes],
+        }
+        body += values.tobytes()
+    text = json.dumps(header).encode()
+    checkpoint, out = tmp_path / "d.safetensors", tmp_path / "d.h5"
+    checkpoint.write_bytes(len(text).to_bytes(8, "little") + text + body)
+    assert main(["weights", "info", str(checkpoint)]) == 0
+    assert "fits: segnet" not in (shown := capsys.readouterr().out) and "fits: distilled" in shown
+    assert (
+        main(["weights", "convert", str(checkpoint), "--network", "distilled", "-o", str(out), "--licence", "X"]) == 0
+    )
+    converted = load_weights(out, architecture("distilled"))
+    assert all(np.array_equal(converted.parameters[name], array) for name, array in parameters.items())
+    assert main(["weights", "verify", str(out)]) == 0 and main(["weights", "info", str(out)]) == 0
+    assert "licence: X" in capsys.readouterr().out
+    pictures = str(Path(PHOTO).parent)
+    assert main(["weights", "normalize", str(out), pictures, "-o", str(tmp_path / "n.h5"), "--half"]) == 0
+    assert (tmp_path / "n.h5").stat().st_size < 0.6 * out.stat().st_size
+    for bad in (["verify", str(checkpoint)], ["info", PHOTO], ["convert", str(checkpoint), "--network", "enet", "-o", str(out)],
+                ["normalize", str(out), str(out), "-o", str(out)]):  # fmt: skip
+        capsys.readouterr()
+        assert main(["weights", *bad]) == 2
+        assert capsys.readouterr().err.count("\n") == 1
+
+
 def test_networks(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["networks"]) == 0
     output = capsys.readouterr().out

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -95,6 +97,32 @@ def test_damaged_files_are_refused(weight_file: Path, damage: Callable[[Path], N
     damage(weight_file)
     with pytest.raises(WeightsError, match=message):
         load_weights(weight_file, architecture("distilled"))
+
+
+def test_mutated_files_are_read_or_refused(weight_file: Path) -> None:
+    """Whatever is flipped, cut or spliced, in the metadata above all: weights or a WeightsError, in bounded time."""
+    from tests.checkpoints.test_hostile import MUTATIONS, mutated
+
+    data = weight_file.read_bytes()
+    rng, target, refused = random.Random(0), architecture("distilled"), 0
+    for count in range(MUTATIONS):
+        metadata = count % 2
+        weight_file.write_bytes(mutated(data[:6000], rng) + data[6000:] if metadata else mutated(data, rng))
+        begun = time.monotonic()
+        try:
+            load_weights(weight_file, target)
+        except WeightsError:
+            refused += 1
+        assert time.monotonic() - begun < 5
+    assert refused > MUTATIONS // 2
+
+
+def test_values_too_large_for_half_precision_are_refused(tmp_path: Path) -> None:
+    weights = random_weights(architecture("distilled"), 0)
+    weights.parameters["conv1_1.weight"][0] = 1e6
+    with pytest.raises(WeightsError, match="half precision"):
+        save_weights(tmp_path / "w.h5", weights, half=True)
+    assert not list(tmp_path.iterdir())
 
 
 def test_all_differences_are_listed(weight_file: Path) -> None:
