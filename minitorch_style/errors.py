@@ -27,6 +27,10 @@ class CheckpointError(WeightsError):
     """A foreign checkpoint that cannot be read or converted."""
 
 
+class DownloadError(StyleError):
+    """A file that could not be fetched whole, or is not the one expected."""
+
+
 class ImageError(StyleError):
     """A picture that cannot be read or written."""
 

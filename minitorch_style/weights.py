@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -53,6 +54,51 @@ def bundled_directory() -> Path:
 def bundled() -> dict[str, Path]:
     """{network name: file} of the weights that come with the package."""
     return {path.stem: path for path in sorted(bundled_directory().glob("*.h5"))}
+
+
+def user_directory() -> Path:
+    """Where installed weights lie: MINITORCH_STYLE_DATA, else the place for an application's data on this system."""
+    if named := os.environ.get("MINITORCH_STYLE_DATA"):
+        return Path(named)
+    home = Path.home()
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = home / "Library" / "Application Support"
+    else:
+        base = Path(os.environ.get("XDG_DATA_HOME") or home / ".local" / "share")
+    return base / "minitorch_style"
+
+
+def installed() -> dict[str, Path]:
+    """{network name: file} of the weights that `weights install` has put into the user's directory."""
+    try:
+        return {path.stem: path for path in sorted(user_directory().glob("*.h5"))}
+    except RuntimeError:  # no home directory
+        return {}
+
+
+@dataclass(frozen=True)
+class Published:
+    """A checkpoint that can be installed: where it is, its SHA-256 or the published beginning of it, its licence."""
+
+    url: str
+    sha256: str
+    licence: str
+
+
+# torchvision puts the first eight digits of a file's SHA-256 into its name and checks no more; the whole one is used
+# where it could be confirmed.
+PUBLISHED = {
+    "vgg16": Published(
+        "https://download.pytorch.org/models/vgg16-397923af.pth",
+        "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
+        "BSD-3-Clause (torchvision), ImageNet",
+    ),
+    "vgg19": Published(
+        "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth", "dcbb9e9d", "BSD-3-Clause (torchvision), ImageNet"
+    ),
+}
 
 
 def random_weights(architecture: Architecture, seed: int) -> Weights:
@@ -240,13 +286,14 @@ def _turn_to_rgb(parameters: dict[str, Array], architecture: Architecture, path:
 
 
 def find_weights(architecture: Architecture, weights: str | os.PathLike[str] | None) -> Weights:
-    """The weights for a network: a file, `random:SEED`, or for None those that come with the package."""
+    """The weights for a network: a file, `random:SEED`, or for None those that come with the package or are installed."""
     if weights is None:
-        available = bundled()
+        available = {**installed(), **bundled()}
         if architecture.name not in available:
+            fetch = f"`minitorch_style weights install {architecture.name}` fetches them, or "
             raise WeightsError(
-                f"no weights for {architecture.name} come with this package (only for {', '.join(available)}); "
-                f"convert a checkpoint with `minitorch_style weights convert FILE --network {architecture.name} -o OUT.h5` "
+                f"no weights for {architecture.name} here (only for {', '.join(available)}); "
+                f"{fetch if architecture.name in PUBLISHED else ''}convert a checkpoint with `minitorch_style weights convert FILE --network {architecture.name} -o OUT.h5` "
                 "and name it with --weights, or use --weights random:SEED"
             )
         return load_weights(available[architecture.name], architecture)

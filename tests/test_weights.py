@@ -157,7 +157,7 @@ def test_bundled_weights_load(name: str) -> None:
 
 
 def test_names_of_weights() -> None:
-    with pytest.raises(WeightsError, match=r"no weights for vgg16 come with this package .*--weights"):
+    with pytest.raises(WeightsError, match=r"no weights for vgg16 here .*weights install vgg16.*--weights"):
         find_weights(architecture("vgg16"), None)
     with pytest.raises(SettingsError, match="whole number"):
         find_weights(architecture("vgg16"), "random:x")

@@ -4,31 +4,50 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
 from minitorch_style.checkpoints import read_checkpoint
 from minitorch_style.convert import convert, fitting_networks
+from minitorch_style.download import fetch
 from minitorch_style.errors import WeightsError
 from minitorch_style.images import load_picture
 from minitorch_style.network import Network
 from minitorch_style.networks import NETWORKS, architecture
 from minitorch_style.normalise import normalised
-from minitorch_style.weights import Weights, bundled, is_weight_file, load_weights, network_of, save_weights
+from minitorch_style.weights import (
+    PUBLISHED,
+    Weights,
+    bundled,
+    installed,
+    is_weight_file,
+    load_weights,
+    network_of,
+    save_weights,
+    user_directory,
+)
 
-HELP = "List, inspect, convert, verify and normalise weight files."
+HELP = "List, install, inspect, convert, verify and normalise weight files."
 PICTURE_SIZE = 256
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    listing = actions.add_parser("list", help="the weights that come with the package")
+    listing = actions.add_parser("list", help="the weights that come with the package or are installed")
     listing.add_argument("--json", action="store_true", help="as JSON on stdout")
     info = actions.add_parser("info", help="what a weight file or checkpoint holds, and which networks it fits")
     info.add_argument("file", type=Path)
     verify = actions.add_parser("verify", help="check a weight file: names, shapes, types, checksum, finite values")
     verify.add_argument("file", type=Path)
+    install = actions.add_parser(
+        "install", help="fetch published weights into your data directory, then --model finds them"
+    )
+    install.add_argument("name", choices=list(PUBLISHED), metavar="NAME", help=f"one of {', '.join(PUBLISHED)}")
+    install.add_argument("--quiet", action="store_true", help="no progress bar")
     conversion = actions.add_parser("convert", help="PyTorch checkpoint or safetensors → weight file, without PyTorch")
     conversion.add_argument("file", type=Path)
     conversion.add_argument("--network", required=True, choices=list(NETWORKS), metavar="NAME")
@@ -46,16 +65,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _list(as_json: bool) -> None:
     rows: list[dict[str, Any]] = []
-    for name, path in bundled().items():
-        found = load_weights(path, architecture(name))
-        provenance = found.provenance
-        rows.append({"network": name, "bytes": path.stat().st_size, "trained": found.trained, **provenance})
+    for where, files in (("bundled", bundled()), ("installed", installed())):
+        for name, path in files.items():
+            found = load_weights(path, architecture(name))
+            size = path.stat().st_size
+            rows.append({"network": name, "where": where, "bytes": size, "trained": found.trained, **found.provenance})
     if as_json:
         print(json.dumps(rows, indent=1))
         return
     for row in rows:
         trained = "" if row["trained"] else ", untrained"
-        print(f"{row['network']}: {row['bytes'] / 1e3:.0f} kB, {row.get('licence', 'no licence told')}{trained}")
+        print(
+            f"{row['network']}: {row['where']}, {row['bytes'] / 1e3:.0f} kB, {row.get('licence', 'no licence told')}{trained}"
+        )
         print(f"  {row.get('source', 'no source told')}")
 
 
@@ -95,6 +117,24 @@ def _convert(options: argparse.Namespace) -> None:
     _stored(options.output, Weights(found.network, found.parameters, found.normalisation, provenance), options.half)
 
 
+def _install(name: str, quiet: bool) -> None:
+    published, folder = PUBLISHED[name], user_directory()
+    folder.mkdir(parents=True, exist_ok=True)
+    checkpoint = folder / Path(published.url).name
+    with tqdm(unit="B", unit_scale=True, desc=checkpoint.name, disable=quiet or not sys.stderr.isatty()) as bar:
+
+        def progress(done: int, total: int | None) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        fetch(published.url, checkpoint, published.sha256, progress)
+    found = convert(read_checkpoint(checkpoint), architecture(name))
+    provenance = {"source": published.url, "licence": published.licence}
+    weights = Weights(found.network, found.parameters, found.normalisation, provenance)
+    _stored(folder / f"{name}.h5", weights, half=False)
+    checkpoint.unlink()  # classifier and all, five to ten times as large as what is used
+
+
 def _normalise(options: argparse.Namespace) -> None:
     target = architecture(network_of(options.file))
     found = load_weights(options.file, target)
@@ -119,6 +159,8 @@ def run(options: argparse.Namespace) -> int:
         network = network_of(options.file)
         load_weights(options.file, architecture(network))
         print(f"{options.file}: sound weights of {network}")
+    elif options.action == "install":
+        _install(options.name, options.quiet)
     elif options.action == "convert":
         _convert(options)
     else:
