@@ -10,9 +10,9 @@ from minitorch_style.errors import SettingsError
 from minitorch_style.kernels import kernel_set
 from minitorch_style.kernels.buffers import Array
 from minitorch_style.kernels.kernel_set import KernelSet
+from minitorch_style.library import find_weights
 from minitorch_style.networks import Architecture, architecture
 from minitorch_style.plan import Normalisation, Plan
-from minitorch_style.weights import find_weights
 
 POOLINGS = ("max", "average")
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from minitorch_style.hdf5 import save_weights
 from minitorch_style.networks import architecture
-from minitorch_style.weights import Weights, random_weights, save_weights
+from minitorch_style.weights import Weights, random_weights
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -117,8 +117,9 @@ def test_weights(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """List; convert a safetensors file of our own names; verify, inspect and normalise what came out."""
     import numpy as np
 
+    from minitorch_style.hdf5 import load_weights
     from minitorch_style.networks import architecture
-    from minitorch_style.weights import load_weights, random_weights
+    from minitorch_style.weights import random_weights
 
     assert main(["weights", "list"]) == 0
     assert "distilled: " in capsys.readouterr().out

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minitorch_style import weights
+from minitorch_style import library
 from minitorch_style.cli import main
 from minitorch_style.download import fetch
-from minitorch_style.errors import DownloadError
+from minitorch_style.errors import DownloadError, WeightsError
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -144,10 +144,10 @@ def test_install_then_the_model_is_found(
     out = io.BytesIO()
     torch.save(torchvision_like(batch_norm=False), out)
     server.files["/vgg16.pth"] = out.getvalue()
-    known = weights.Published(server.url("/vgg16.pth"), hashlib.sha256(out.getvalue()).hexdigest(), "a licence")
-    monkeypatch.setitem(weights.PUBLISHED, "vgg16", known)
+    known = library.Published(server.url("/vgg16.pth"), hashlib.sha256(out.getvalue()).hexdigest(), "a licence")
+    monkeypatch.setitem(library.PUBLISHED, "vgg16", known)
     monkeypatch.setenv("MINITORCH_STYLE_DATA", str(tmp_path / "data"))
-    with pytest.raises(weights.WeightsError, match="weights install vgg16"):
+    with pytest.raises(WeightsError, match="weights install vgg16"):
         load_network("vgg16")
     server.cut = 1
     assert main(["weights", "install", "vgg16"]) == 0

@@ -22,6 +22,8 @@ ROOMS = [
     "steps",
     "plan",
     "weights",
+    "hdf5",
+    "library",
     "checkpoints",
     "convert",
     "network",
@@ -37,7 +39,7 @@ ROOMS = [
 # Libraries that only one place knows.
 ONLY_IN = {
     "PIL": ("images.py",),
-    "h5py": ("weights.py",),
+    "h5py": ("hdf5.py",),
     "scipy": ("optimizers/lbfgsb.py",),
     "numba": ("kernels/numba_ops/compilation.py",),
     "threadpoolctl": ("cli/threads.py",),

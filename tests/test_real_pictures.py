@@ -17,8 +17,8 @@ pytestmark = [pytest.mark.shared_data, pytest.mark.torch]
 def quarter(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> ms.Network:
     from minitorch_style.checkpoints import read_checkpoint
     from minitorch_style.convert import convert
+    from minitorch_style.hdf5 import save_weights
     from minitorch_style.networks import architecture
-    from minitorch_style.weights import save_weights
     from tools.convert_torch import compare
 
     target = architecture("vgg19-quarter")

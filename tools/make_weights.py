@@ -16,10 +16,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from minitorch_style.hdf5 import save_weights
 from minitorch_style.network import Network
 from minitorch_style.networks import architecture
 from minitorch_style.normalise import normalised
-from minitorch_style.weights import IMAGENET, Weights, random_weights, save_weights
+from minitorch_style.weights import IMAGENET, Weights, random_weights
 
 PICTURES = 300
 

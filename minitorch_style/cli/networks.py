@@ -6,9 +6,10 @@ import argparse
 import json
 
 from minitorch_style.kernels import kernel_set
+from minitorch_style.library import bundled
 from minitorch_style.networks import NETWORKS, architecture
 from minitorch_style.plan import Plan
-from minitorch_style.weights import IMAGENET, bundled, random_weights
+from minitorch_style.weights import IMAGENET, random_weights
 
 HELP = "List the networks: parameters, operations, receptive reach, memory."
 SIZE = (256, 256)

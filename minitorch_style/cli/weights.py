@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +16,13 @@ from minitorch_style.checkpoints import read_checkpoint
 from minitorch_style.convert import convert, fitting_networks
 from minitorch_style.download import fetch
 from minitorch_style.errors import WeightsError
+from minitorch_style.hdf5 import is_hdf5, load_keras, load_weights, network_of, save_weights
 from minitorch_style.images import load_picture
+from minitorch_style.library import PUBLISHED, bundled, installed, user_directory
 from minitorch_style.network import Network
 from minitorch_style.networks import NETWORKS, architecture
 from minitorch_style.normalise import normalised
-from minitorch_style.weights import (
-    PUBLISHED,
-    Weights,
-    bundled,
-    installed,
-    is_weight_file,
-    load_weights,
-    network_of,
-    save_weights,
-    user_directory,
-)
+from minitorch_style.weights import Weights
 
 HELP = "List, install, inspect, convert, verify and normalise weight files."
 PICTURE_SIZE = 256
@@ -48,7 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     install.add_argument("name", choices=list(PUBLISHED), metavar="NAME", help=f"one of {', '.join(PUBLISHED)}")
     install.add_argument("--quiet", action="store_true", help="no progress bar")
-    conversion = actions.add_parser("convert", help="PyTorch checkpoint or safetensors → weight file, without PyTorch")
+    conversion = actions.add_parser(
+        "convert", help="PyTorch, safetensors or Keras VGG file → weight file, without PyTorch"
+    )
     conversion.add_argument("file", type=Path)
     conversion.add_argument("--network", required=True, choices=list(NETWORKS), metavar="NAME")
     conversion.add_argument("--source", default="", help="where it is from, kept in the file")
@@ -86,8 +81,21 @@ def _tensors(tensors: Mapping[str, Any]) -> None:
         print(f"  {name} {'×'.join(map(str, array.shape)) or 'scalar'} {array.dtype}")
 
 
+def _keras_fits(path: Path) -> list[str]:
+    """The networks that an HDF5 file of Keras's holds."""
+    fitting = []
+    for name in NETWORKS:
+        with suppress(WeightsError):
+            load_keras(path, architecture(name))
+            fitting.append(name)
+    return fitting
+
+
 def _info(path: Path) -> None:
-    if is_weight_file(path):
+    if is_hdf5(path):
+        if fitting := _keras_fits(path):
+            print(f"{path}: a VGG saved by Keras\nfits: {', '.join(fitting)}")
+            return
         found = load_weights(path, architecture(network_of(path)))
         print(f"{path}: weights of {found.network}{'' if found.trained else ' (untrained)'}")
         print(f"  mean {found.normalisation.mean}, scale {found.normalisation.scale}")
@@ -111,7 +119,9 @@ def _stored(output: Path, weights: Weights, half: bool) -> None:
 
 
 def _convert(options: argparse.Namespace) -> None:
-    found = convert(read_checkpoint(options.file), architecture(options.network))
+    target = architecture(options.network)
+    keras = is_hdf5(options.file)
+    found = load_keras(options.file, target) if keras else convert(read_checkpoint(options.file), target)
     given = {"checkpoint": options.file.name, "source": options.source, "licence": options.licence}
     provenance = {key: text for key, text in given.items() if text}
     _stored(options.output, Weights(found.network, found.parameters, found.normalisation, provenance), options.half)
