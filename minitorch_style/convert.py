@@ -10,6 +10,7 @@ Known are, each by its exact names (layers of a classifier or decoder apart):
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +24,12 @@ from minitorch_style.layers import Conv2d, MaxPool2d
 from minitorch_style.networks import INPUT, NETWORKS, Architecture, architecture
 from minitorch_style.plan import Normalisation
 from minitorch_style.weights import IMAGENET, Weights, differences
+
+# What a checkpoint may hold besides the network, and is left out: classifiers and decoders, PyTorch's batch counters, maps
+# that only training used, and the layers of a VGG beyond the last one wanted.
+LEFT_OUT = re.compile(
+    r"classifier\.|decoder\.|.*\.num_batches_tracked$|conv\d\d_aux\.|features\.\d+\.|conv\d\d\.|conv\d_\d(_norm)?\.|\d+\."
+)
 
 State = Mapping[str, npt.NDArray[Any]]
 Doubles = npt.NDArray[np.float64]
@@ -44,6 +51,10 @@ class Scheme:
         if self.before is not None:
             needed.add(f"{self.before}.weight")
         return needed <= set(state)
+
+    def keys(self) -> set[str]:
+        """The layers that this scheme reads."""
+        return {*self.convolutions.values(), *self.norms.values(), *([self.before] if self.before else [])}
 
 
 def schemes(target: Architecture) -> list[Scheme]:
@@ -133,6 +144,12 @@ def convert(state: State, target: Architecture) -> Weights:
             f"no known checkpoint of {target.name}: it holds {begin} …; under the engine's own names "
             f"{len(missing)} of {len(own)} convolutions are missing ({', '.join(missing[:4])} …)"
         )
+    own_layers = {name.rsplit(".", 1)[0] for name in target.parameter_shapes()}
+    known = found.keys() | own_layers
+    extra = [key for key in state if key.rsplit(".", 1)[0] not in known and not LEFT_OUT.match(key)]
+    if extra:
+        told = ", ".join(f"{key} {state[key].shape}" for key in extra[:8])
+        raise CheckpointError(f"holds what {target.name} does not have: {told}{' …' if len(extra) > 8 else ''}")
     matrix, normalisation = (None, IMAGENET) if found.before is None else _input_convolution(state, found.before)
     eps = 1e-3 if target.name == "enet" else 1e-5  # as in the networks' publications
     parameters: dict[str, Array] = {}

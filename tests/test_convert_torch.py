@@ -122,6 +122,8 @@ def test_files_that_do_not_fit_are_refused_and_nothing_is_written(tmp_path: Path
         convert(arrays(torchvision_like(batch_norm=False)), architecture("enet"))
     with pytest.raises(CheckpointError, match=r"does not fit vgg19-quarter|no known checkpoint"):
         convert(arrays(torchvision_like(batch_norm=False)), architecture("vgg19-quarter"))
+    with pytest.raises(CheckpointError, match=r"does not have: surprise.weight \(2,\)"):
+        convert({**arrays(torchvision_like(batch_norm=False)), "surprise.weight": np.zeros(2)}, architecture("vgg16"))
     torch.save({"state_dict": {"a": 1}}, tmp_path / "a.pth")
     with pytest.raises(CheckpointError, match="no state dict"):
         read_checkpoint(tmp_path / "a.pth")

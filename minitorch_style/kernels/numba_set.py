@@ -2,286 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, field
-
 import numpy as np
 import numpy.typing as npt
 
 from minitorch_style.errors import UnsupportedError
 from minitorch_style.kernels.buffers import Array, Buffer, Gate
-from minitorch_style.kernels.numba_ops import direct, gram, microkernel, pointwise, pooling, tiles, vectors, winograd
-from minitorch_style.kernels.numba_ops.compilation import compute_lock, threads
+from minitorch_style.kernels.numba_convolution import NOTHING, Direct, Winograd, Workspace, gate_parts, mode_of
+from minitorch_style.kernels.numba_ops import direct, gram, microkernel, pointwise, pooling, vectors, winograd
+from minitorch_style.kernels.numba_ops.compilation import compute_lock
 from minitorch_style.layers import AvgPool2d, Conv2d, MaxPool2d, Shape
 
-NOTHING = np.zeros(1, np.float32)
 WINOGRAD_MIN_CHANNELS = 16  # below, the transforms cost more than they save
-FUSED_MAX_WEIGHTS = 128 * 128  # in × out; beyond, the 36 matrices leave no room for tiles in a 1 MB L2
-FUSED_BLOCK_FLOATS = 150_000  # transformed tiles of one thread: about 600 KB
-PHASED_CHUNK_TILES = 128
-
-
-def _mode(accumulate: bool, gate: Gate | None) -> int:
-    return (tiles.ACCUMULATE if accumulate else 0) | (tiles.GATED if gate else 0)
-
-
-def _gate(gate: Gate | None) -> tuple[Array, Array, int, int]:
-    """(slope, output, origin, row step) of a gate, or harmless values."""
-    if gate is None:
-        return NOTHING, NOTHING, 0, 0
-    return gate.slope, gate.output.flat, gate.output.origin, gate.output.row_step
-
-
-@dataclass
-class _Phase:
-    """The part of a direct convolution that writes every `stride`-th pixel: `taps` and offsets per axis."""
-
-    start: tuple[int, int]  # first pixel written
-    offset: tuple[int, int]  # the input pixel under its first tap
-    taps: tuple[int, int]
-    tap_step: tuple[int, int]
-    weight: Array
-    width: int
-    depth: int
-
-
-def _gradient_phases(spec: Conv2d, weight: Array) -> list[_Phase]:
-    """The input gradient as convolutions of dy, one per residue of the input position modulo the stride.
-
-    Input pixel i = r + s·q receives weight[a] · dy[(r + p − a·d)/s + q] for the taps a where s divides r + p − a·d.
-    Those lie s/g apart (g = gcd of stride and dilation); taken backwards, they read dy with step d/g.
-    """
-    phases = []
-    residues = [range(stride) for stride in spec.stride]
-    for r in ((row, column) for row in residues[0] for column in residues[1]):
-        per_axis = []
-        for axis in (0, 1):
-            k, s, p, d = spec.kernel_size[axis], spec.stride[axis], spec.padding[axis], spec.dilation[axis]
-            taps = [a for a in reversed(range(k)) if (r[axis] + p - a * d) % s == 0]
-            first = (r[axis] + p - taps[0] * d) // s if taps else 0
-            per_axis.append((taps, first, d // math.gcd(s, d)))
-        (rows, top, row_step), (columns, left, column_step) = per_axis
-        turned = np.ascontiguousarray(weight[rows][:, columns].transpose(0, 1, 3, 2))
-        matrix = turned.reshape(-1, spec.in_channels)
-        packed, width = direct.pack_panels(matrix)
-        phases.append(
-            _Phase(r, (top, left), (len(rows), len(columns)), (row_step, column_step), packed, width, spec.out_channels)
-        )
-    return phases
-
-
-@dataclass
-class Direct:
-    """Convolution of any geometry by tiles over the padded picture, the gradient by phases of the stride."""
-
-    spec: Conv2d
-    weight: Array
-    bias: Array
-    slope: Array | None
-    shape: Shape
-    gradient: bool
-    algorithm: str = "direct"
-    input_margin: int = field(init=False)
-    input_slack: int = field(init=False)
-    grad_margin: int = field(init=False, default=0)
-    grad_slack: int = field(init=False, default=0)
-    nbytes: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        spec = self.spec
-        packed, width = direct.pack_panels(self.weight.reshape(-1, spec.out_channels))
-        offset = (-spec.padding[0], -spec.padding[1])
-        self._forward = _Phase((0, 0), offset, spec.kernel_size, spec.dilation, packed, width, spec.in_channels)
-        self._backward = _gradient_phases(spec, self.weight) if self.gradient else []
-        rows, columns, _ = spec.output_shape(self.shape)
-        # A last row or column of windows may be cut short by the stride, never exceed the padded input.
-        self.input_margin = max(spec.padding)
-        self.input_slack = direct.overread(width, spec.stride[1] * spec.in_channels)
-        for phase in self._backward:
-            for axis, size in ((0, rows), (1, columns)):
-                last = phase.offset[axis] + (phase.taps[axis] - 1) * phase.tap_step[axis]
-                count = -(-(self.shape[axis] - phase.start[axis]) // spec.stride[axis])
-                self.grad_margin = max(self.grad_margin, -phase.offset[axis], last + count - size)
-            self.grad_slack = max(self.grad_slack, direct.overread(phase.width, spec.out_channels))
-        self.nbytes = packed.nbytes + sum(phase.weight.nbytes for phase in self._backward)
-
-    def _run(
-        self,
-        phase: _Phase,
-        x: Buffer,
-        in_stride: tuple[int, int],
-        out: Buffer,
-        out_stride: tuple[int, int],
-        bias: Array,
-        slope: Array,
-        mode: int,
-        gate: Gate | None,
-    ) -> None:
-        channels = out.shape[2]
-        start = phase.start
-        rows, columns = (-(-(out.shape[axis] - start[axis]) // out_stride[axis]) for axis in (0, 1))
-        count_b, depth, step_b = phase.taps[1], phase.depth, phase.tap_step[1] * phase.depth
-        if phase.tap_step[1] == 1:  # neighbouring taps lie behind one another in memory: one long product
-            count_b, depth = 1, count_b * depth
-        _, output, origin, gate_row = _gate(gate)
-        with compute_lock:
-            direct.tiled_product(
-                x.flat,
-                x.origin + phase.offset[0] * x.row_step + phase.offset[1] * x.shape[2],
-                in_stride[0] * x.row_step,
-                in_stride[1] * x.shape[2],
-                phase.weight,
-                phase.width,
-                microkernel.tile_rows(phase.width),
-                phase.taps[0],
-                phase.tap_step[0] * x.row_step,
-                count_b,
-                step_b,
-                depth,
-                out.flat,
-                out.origin + start[0] * out.row_step + start[1] * channels,
-                out_stride[0] * out.row_step,
-                out_stride[1] * channels,
-                rows,
-                columns,
-                channels,
-                bias,
-                slope,
-                mode,
-                output,
-                origin + start[0] * gate_row + start[1] * channels,
-                out_stride[0] * gate_row,
-                out_stride[1] * channels,
-            )
-
-    def forward(self, x: Buffer, out: Buffer) -> None:
-        mode, slope = (0, self.bias) if self.slope is None else (tiles.ACTIVATE, self.slope)
-        self._run(self._forward, x, self.spec.stride, out, (1, 1), self.bias, slope, mode, None)
-
-    def backward(self, dy: Buffer, dx: Buffer, accumulate: bool, gate: Gate | None) -> None:
-        zero = np.zeros(self.spec.in_channels, np.float32)
-        slope = zero if gate is None else gate.slope
-        for phase in self._backward:
-            self._run(phase, dy, (1, 1), dx, self.spec.stride, zero, slope, _mode(accumulate, gate), gate)
-
-
-class Workspace:
-    """Floats that a kernel needs only while it runs, kept from call to call and shared by all layers of a network."""
-
-    def __init__(self) -> None:
-        self._floats = np.empty(0, np.float32)
-
-    def take(self, *counts: int) -> list[Array]:
-        """Arrays of so many floats, with whatever is in them. Only under `compute_lock`."""
-        if self._floats.size < sum(counts):
-            self._floats = np.empty(sum(counts), np.float32)
-        ends = np.cumsum(counts)
-        return [self._floats[end - count : end] for count, end in zip(counts, ends, strict=True)]
-
-
-@dataclass
-class _Side:
-    """One direction of a Winograd convolution."""
-
-    weight: Array
-    width: int
-    depth: int
-    channels: int
-
-
-@dataclass
-class Winograd:
-    """3×3, stride 1, dilation 1, padding 1: F(4×4, 3×3), the gradient by the same code with turned weights."""
-
-    spec: Conv2d
-    weight: Array
-    bias: Array
-    slope: Array | None
-    shape: Shape
-    gradient: bool
-    workspace: Workspace
-    algorithm: str = "winograd"
-    input_margin: int = 1
-    input_slack: int = 0
-    grad_margin: int = 1
-    grad_slack: int = 0
-    nbytes: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        spec = self.spec
-        self._forward = _Side(*winograd.transform_weight(self.weight), spec.in_channels, spec.out_channels)
-        self.nbytes = self._forward.weight.nbytes
-        if self.gradient:
-            turned = self.weight[::-1, ::-1].transpose(0, 1, 3, 2)
-            self._backward = _Side(*winograd.transform_weight(turned), spec.out_channels, spec.in_channels)
-            self.nbytes += self._backward.weight.nbytes
-
-    @staticmethod
-    def supports(spec: Conv2d) -> bool:
-        fits = spec.in_channels % winograd.LANES == 0 and spec.out_channels % winograd.LANES == 0
-        return fits and spec.kernel_size == (3, 3) and spec.stride == spec.dilation == spec.padding == (1, 1)
-
-    def _run(
-        self,
-        side: _Side,
-        x: Buffer,
-        out: Buffer,
-        bias: Array,
-        slope: Array,
-        mode: int,
-        gate: Gate | None,
-    ) -> None:
-        rows, columns, channels = out.shape
-        count = -(-rows // 4) * -(-columns // 4)
-        tile_m = microkernel.tile_rows(side.width)
-        padded = -(-channels // side.width) * side.width
-        if side.depth * channels <= FUSED_MAX_WEIGHTS:
-            fit = FUSED_BLOCK_FLOATS // (winograd.POINTS * (side.depth + padded))
-            block = min(max(tile_m, fit // tile_m * tile_m), count)
-            function, workers = winograd.fused, threads()
-        else:
-            block = min(PHASED_CHUNK_TILES // tile_m * tile_m, count)
-            function, workers = winograd.phased, 1
-        capacity = -(-block // tile_m) * tile_m
-        transformed = workers * winograd.POINTS * capacity
-        _, output, origin, gate_row = _gate(gate)
-        with compute_lock:
-            v, m = self.workspace.take(transformed * side.depth, transformed * padded)
-            function(
-                x.flat,
-                x.origin - x.row_step - side.depth,
-                x.row_step,
-                side.depth,
-                side.weight,
-                side.width,
-                tile_m,
-                out.flat,
-                out.origin,
-                out.row_step,
-                rows,
-                columns,
-                channels,
-                bias,
-                slope,
-                mode,
-                output,
-                origin,
-                gate_row,
-                v,
-                m,
-                capacity,
-                block,
-                workers,
-            )
-
-    def forward(self, x: Buffer, out: Buffer) -> None:
-        mode, slope = (0, self.bias) if self.slope is None else (tiles.ACTIVATE, self.slope)
-        self._run(self._forward, x, out, self.bias, slope, mode, None)
-
-    def backward(self, dy: Buffer, dx: Buffer, accumulate: bool, gate: Gate | None) -> None:
-        zero = np.zeros(self.spec.in_channels, np.float32)
-        slope = zero if gate is None else gate.slope
-        self._run(self._backward, dy, dx, zero, slope, _mode(accumulate, gate), gate)
 
 
 def _pool_geometry(spec: MaxPool2d | AvgPool2d) -> tuple[int, ...]:
@@ -329,11 +60,11 @@ class NumbaKernels:
     def max_pool2d_input_grad(
         self, dy: Buffer, index: npt.NDArray[np.int16], spec: MaxPool2d, dx: Buffer, accumulate: bool, gate: Gate | None
     ) -> None:
-        slope, output, origin, row_step = _gate(gate)
+        slope, output, origin, row_step = gate_parts(gate)
         with compute_lock:
             pooling.max_pool2d_input_grad(
                 dy.flat, dy.origin, dy.row_step, *dy.shape[:2], index.reshape(-1), dy.shape[2], *_pool_geometry(spec),
-                dx.flat, dx.origin, dx.row_step, *dx.shape[:2], slope, _mode(accumulate, gate), output, origin, row_step,
+                dx.flat, dx.origin, dx.row_step, *dx.shape[:2], slope, mode_of(accumulate, gate), output, origin, row_step,
             )  # fmt: skip
 
     def avg_pool2d(self, x: Buffer, spec: AvgPool2d, out: Buffer) -> None:
@@ -346,11 +77,11 @@ class NumbaKernels:
     def avg_pool2d_input_grad(
         self, dy: Buffer, spec: AvgPool2d, dx: Buffer, accumulate: bool, gate: Gate | None
     ) -> None:
-        slope, output, origin, row_step = _gate(gate)
+        slope, output, origin, row_step = gate_parts(gate)
         with compute_lock:
             pooling.avg_pool2d_input_grad(
                 dy.flat, dy.origin, dy.row_step, *dy.shape[:2], dy.shape[2], *_pool_geometry(spec),
-                dx.flat, dx.origin, dx.row_step, *dx.shape[:2], slope, _mode(accumulate, gate), output, origin, row_step,
+                dx.flat, dx.origin, dx.row_step, *dx.shape[:2], slope, mode_of(accumulate, gate), output, origin, row_step,
             )  # fmt: skip
 
     def leaky(self, x: Buffer, slope: Array, out: Buffer) -> None:
@@ -392,14 +123,14 @@ class NumbaKernels:
         gate: Gate | None,
         own: Gate | None = None,
     ) -> None:
-        slope, output, origin, row_step = _gate(gate)
-        own_slope, own_input, own_origin, own_row = _gate(own)
+        slope, output, origin, row_step = gate_parts(gate)
+        own_slope, own_input, own_origin, own_row = gate_parts(own)
         with compute_lock:
             pointwise.pass_gradient(
                 dy.flat, dy.origin + first, dy.row_step, dy.shape[2], weight,
                 own_input, own_origin, own_row, own_slope,
                 dx.flat, dx.origin, dx.row_step, *dx.shape[:2],
-                slope, _mode(accumulate, gate), output, origin, row_step, own is not None,
+                slope, mode_of(accumulate, gate), output, origin, row_step, own is not None,
             )  # fmt: skip
 
     def leaky_input_grad(
@@ -448,5 +179,5 @@ class NumbaKernels:
             direct.tiled_product(
                 features.flat, features.origin, features.row_step, features.shape[2], packed, width,
                 microkernel.tile_rows(width), 1, 0, 1, 0, features.shape[2], out.flat, out.origin, out.row_step,
-                channels, rows, columns, channels, zero, zero, _mode(accumulate, None), NOTHING, 0, 0, 0,
+                channels, rows, columns, channels, zero, zero, mode_of(accumulate, None), NOTHING, 0, 0, 0,
             )  # fmt: skip

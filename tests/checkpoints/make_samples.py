@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import io
 import json
+import pickle
+import pickletools
 import struct
 import zipfile
 from pathlib import Path
@@ -58,6 +60,26 @@ def big_endian_zip(data: bytes, state: dict[str, Any]) -> bytes:
                 content = b"big"
             target.writestr(member.filename, content)
     return out.getvalue()
+
+
+def big_endian_legacy(data: bytes, state: dict[str, Any]) -> bytes:
+    """A legacy checkpoint as a big-endian machine would write it."""
+    stream = io.BytesIO(data)
+    pickles = []
+    for _ in range(5):
+        begin = stream.tell()
+        for _ in pickletools.genops(stream):
+            pass
+        pickles.append(data[begin : stream.tell()])
+    pickles[2] = pickle.dumps({"protocol_version": 1001, "little_endian": False}, 2)
+    keys = pickle.loads(pickles[4])  # a list of texts that torch.save has just written
+    sizes = {str(t.untyped_storage()._cdata): t.element_size() for t in state.values()}
+    out, rest = b"".join(pickles), stream
+    for key in keys:
+        count = struct.unpack("<q", rest.read(8))[0]
+        raw = np.frombuffer(rest.read(count * sizes[key]), np.uint8).reshape(-1, sizes[key])
+        out += struct.pack(">q", count) + raw[:, ::-1].tobytes()
+    return out
 
 
 def _storages(state: dict[str, Any]) -> dict[int, Any]:
@@ -180,6 +202,7 @@ def files(state: dict[str, Any]) -> dict[str, bytes]:
         "zip.pt": zipped.getvalue(),
         "zip_big_endian.pt": big_endian_zip(zipped.getvalue(), state),
         "legacy.pth": legacy.getvalue(),
+        "legacy_big_endian.pth": big_endian_legacy(legacy.getvalue(), state),
         "sample.safetensors": safetensors(state),
     }
 

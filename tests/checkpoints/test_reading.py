@@ -11,7 +11,7 @@ from minitorch_style.checkpoints import read_checkpoint, read_value
 from minitorch_style.errors import CheckpointError
 
 DATA = Path(__file__).resolve().parent.parent / "data"
-SAMPLES = ("zip.pt", "zip_big_endian.pt", "legacy.pth", "sample.safetensors")
+SAMPLES = ("zip.pt", "zip_big_endian.pt", "legacy.pth", "legacy_big_endian.pth", "sample.safetensors")
 
 
 def identical(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
@@ -57,7 +57,10 @@ def test_as_torch_reads_them(name: str, tmp_path: Path) -> None:
     for path, content in ((DATA / name, None), (tmp_path / name, files(tensors())[name])):
         if content is not None:  # as this PyTorch writes it
             path.write_bytes(content)
-        if name != "sample.safetensors":
+        if name not in (
+            "sample.safetensors",
+            "legacy_big_endian.pth",
+        ):  # PyTorch does not turn the latter's bytes round
             identical(as_arrays(torch.load(path, weights_only=True)), expected)
         identical(read_checkpoint(path), expected)
 
