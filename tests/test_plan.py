@@ -163,3 +163,12 @@ def test_features_are_the_taps_that_were_asked_for(rng: np.random.Generator) -> 
 def test_kernel_sets_by_name() -> None:
     assert kernel_set("numpy").name == "numpy"
     assert kernel_set("auto").name in ("numpy", "numba")
+
+
+@pytest.mark.jit
+def test_weights_are_packed_once_for_plans_of_all_sizes() -> None:
+    network = load_network("distilled", "random:0", "numba")
+    first, second = (network.plan((side, side), ["conv3_1"]) for side in (32, 48))
+    for one, other in zip(first.steps, second.steps, strict=True):
+        if one.algorithm in ("direct", "winograd"):
+            assert one.kernel._forward.weight is other.kernel._forward.weight  # type: ignore[attr-defined]

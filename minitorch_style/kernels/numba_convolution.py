@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -16,6 +18,33 @@ NOTHING = np.zeros(1, np.float32)
 FUSED_MAX_WEIGHTS = 128 * 128  # in × out; beyond, the 36 matrices leave no room for tiles in a 1 MB L2
 FUSED_BLOCK_FLOATS = 150_000  # transformed tiles of one thread: about 600 KB
 PHASED_CHUNK_TILES = 128
+
+
+T = TypeVar("T")
+
+
+class Workspace:
+    """What the layers of one network share: packed weights, so that plans of other sizes need not pack them again, and
+    floats that a kernel needs only while it runs."""
+
+    def __init__(self) -> None:
+        self._floats = np.empty(0, np.float32)
+        self._packed: dict[tuple[int, str], tuple[Array, Any]] = {}
+
+    def packed(self, weight: Array, how: str, pack: Callable[[], T]) -> T:
+        """`pack()`, remembered for this array and purpose (and the array held, so that its identity stays its own)."""
+        key = (id(weight), how)
+        if key not in self._packed:
+            self._packed[key] = (weight, pack())
+        found: T = self._packed[key][1]
+        return found
+
+    def take(self, *counts: int) -> list[Array]:
+        """Arrays of so many floats, with whatever is in them. Only under `compute_lock`."""
+        if self._floats.size < sum(counts):
+            self._floats = np.empty(sum(counts), np.float32)
+        ends = np.cumsum(counts)
+        return [self._floats[end - count : end] for count, end in zip(counts, ends, strict=True)]
 
 
 def mode_of(accumulate: bool, gate: Gate | None) -> int:
@@ -77,6 +106,7 @@ class Direct:
     slope: Array | None
     shape: Shape
     gradient: bool
+    workspace: Workspace
     algorithm: str = "direct"
     input_margin: int = field(init=False)
     input_slack: int = field(init=False)
@@ -86,10 +116,13 @@ class Direct:
 
     def __post_init__(self) -> None:
         spec = self.spec
-        packed, width = direct.pack_panels(self.weight.reshape(-1, spec.out_channels))
+        share, weight = self.workspace.packed, self.weight
+        packed, width = share(weight, "direct", lambda: direct.pack_panels(weight.reshape(-1, spec.out_channels)))
         offset = (-spec.padding[0], -spec.padding[1])
         self._forward = _Phase((0, 0), offset, spec.kernel_size, spec.dilation, packed, width, spec.in_channels)
-        self._backward = _gradient_phases(spec, self.weight) if self.gradient else []
+        self._backward: list[_Phase] = []
+        if self.gradient:
+            self._backward = share(weight, "direct back", lambda: _gradient_phases(spec, weight))
         rows, columns, _ = spec.output_shape(self.shape)
         # A last row or column of windows may be cut short by the stride, never exceed the padded input.
         self.input_margin = max(spec.padding)
@@ -162,20 +195,6 @@ class Direct:
             self._run(phase, dy, (1, 1), dx, self.spec.stride, zero, slope, mode_of(accumulate, gate), gate)
 
 
-class Workspace:
-    """Floats that a kernel needs only while it runs, kept from call to call and shared by all layers of a network."""
-
-    def __init__(self) -> None:
-        self._floats = np.empty(0, np.float32)
-
-    def take(self, *counts: int) -> list[Array]:
-        """Arrays of so many floats, with whatever is in them. Only under `compute_lock`."""
-        if self._floats.size < sum(counts):
-            self._floats = np.empty(sum(counts), np.float32)
-        ends = np.cumsum(counts)
-        return [self._floats[end - count : end] for count, end in zip(counts, ends, strict=True)]
-
-
 @dataclass
 class _Side:
     """One direction of a Winograd convolution."""
@@ -206,11 +225,14 @@ class Winograd:
 
     def __post_init__(self) -> None:
         spec = self.spec
-        self._forward = _Side(*winograd.transform_weight(self.weight), spec.in_channels, spec.out_channels)
+        share, weight = self.workspace.packed, self.weight
+        transformed = share(weight, "winograd", lambda: winograd.transform_weight(weight))
+        self._forward = _Side(*transformed, spec.in_channels, spec.out_channels)
         self.nbytes = self._forward.weight.nbytes
         if self.gradient:
-            turned = self.weight[::-1, ::-1].transpose(0, 1, 3, 2)
-            self._backward = _Side(*winograd.transform_weight(turned), spec.out_channels, spec.in_channels)
+            turned = weight[::-1, ::-1].transpose(0, 1, 3, 2)
+            transformed = share(weight, "winograd back", lambda: winograd.transform_weight(turned))
+            self._backward = _Side(*transformed, spec.out_channels, spec.in_channels)
             self.nbytes += self._backward.weight.nbytes
 
     @staticmethod

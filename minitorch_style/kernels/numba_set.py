@@ -48,7 +48,7 @@ class NumbaKernels:
         offsets = np.zeros(spec.out_channels, np.float32) if bias is None else bias
         if algorithm == "winograd":
             return Winograd(spec, weight, offsets, slope, shape, gradient, self._workspace)
-        return Direct(spec, weight, offsets, slope, shape, gradient)
+        return Direct(spec, weight, offsets, slope, shape, gradient, self._workspace)
 
     def max_pool2d(self, x: Buffer, spec: MaxPool2d, out: Buffer, index: npt.NDArray[np.int16]) -> None:
         with compute_lock:

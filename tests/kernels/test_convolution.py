@@ -46,6 +46,27 @@ IDS = [
     f"{h}x{w}-{s.in_channels}-{s.out_channels}-k{s.kernel_size}s{s.stride}p{s.padding}d{s.dilation}"
     for (h, w), s in CASES
 ]
+ALGORITHMS = (("numpy", "im2col"), ("numba", "direct"), ("numba", "winograd"))
+
+
+def suits(method: str, spec: Conv2d) -> bool:
+    """Whether an algorithm is made for a layer; `test_a_forced_algorithm_never_falls_back` has it refuse the others."""
+    plain = spec.kernel_size == (3, 3) and spec.stride == spec.padding == spec.dilation == (1, 1)
+    return method != "winograd" or (plain and spec.in_channels % 8 == spec.out_channels % 8 == 0)
+
+
+def every_algorithm(cases: int = len(CASES)) -> pytest.MarkDecorator:
+    """Parametrizes with (kernel set, algorithm, size, layer) for the first so many cases."""
+    runs = [
+        pytest.param(
+            name, method, size, spec, id=f"{method}-{label}", marks=[pytest.mark.jit] if name == "numba" else []
+        )
+        for name, method in ALGORITHMS
+        for (size, spec), label in zip(CASES[:cases], IDS[:cases], strict=True)
+        if suits(method, spec)
+    ]
+    return pytest.mark.parametrize(("name", "method", "size", "spec"), runs)
+
 
 TOLERANCE = {"im2col": 1e-5, "direct": 1e-5, "winograd": 1e-4}
 
@@ -64,33 +85,23 @@ def definition(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, spec:
     return oracle.conv2d(x, weight, bias, spec.stride, spec.padding, spec.dilation)
 
 
-def layer_or_skip(kernels: KernelSet, method: str, spec: Conv2d, weight: np.ndarray, bias: np.ndarray | None,
-                  shape: tuple[int, ...], slope: np.ndarray | None = None) -> Convolution:  # fmt: skip
-    try:
-        return Convolution(kernels, spec, weight, bias, shape, method, slope)
-    except UnsupportedError:
-        assert method == "winograd" and (spec.kernel_size != (3, 3) or spec.in_channels % 8 or spec.out_channels % 8
-                                         or {spec.stride, spec.padding, spec.dilation} != {(1, 1)})  # fmt: skip
-        pytest.skip("not a layer for winograd")
-
-
-@pytest.mark.parametrize(("size", "spec"), CASES, ids=IDS)
+@every_algorithm()
 def test_forward_is_the_definition(
-    algorithm: tuple[KernelSet, str], size: tuple[int, int], spec: Conv2d, rng: np.random.Generator
+    name: str, method: str, size: tuple[int, int], spec: Conv2d, rng: np.random.Generator
 ) -> None:
     x, weight, bias = numbers(spec, size, rng)
-    layer = layer_or_skip(*algorithm, spec, weight, bias, x.shape)
-    assert layer.kernel.algorithm == algorithm[1]
-    assert oracle.relative_error(layer.forward(x), definition(x, weight, bias, spec)) <= TOLERANCE[algorithm[1]]
+    layer = Convolution(kernel_set(name), spec, weight, bias, x.shape, method)
+    assert layer.kernel.algorithm == method
+    assert oracle.relative_error(layer.forward(x), definition(x, weight, bias, spec)) <= TOLERANCE[method]
 
 
-@pytest.mark.parametrize(("size", "spec"), CASES, ids=IDS)
+@every_algorithm()
 def test_gradient_by_projection(
-    algorithm: tuple[KernelSet, str], size: tuple[int, int], spec: Conv2d, rng: np.random.Generator
+    name: str, method: str, size: tuple[int, int], spec: Conv2d, rng: np.random.Generator
 ) -> None:
     """The operation is linear in x, so any step measures its slope exactly."""
     x, weight, _ = numbers(spec, size, rng)
-    layer = layer_or_skip(*algorithm, spec, weight, None, x.shape)
+    layer = Convolution(kernel_set(name), spec, weight, None, x.shape, method)
 
     def forward(v: np.ndarray) -> np.ndarray:
         return definition(v, weight, None, spec)
@@ -120,22 +131,23 @@ def test_the_checker_sees_a_gradient_that_is_off_by_a_thousandth(rng: np.random.
     assert error > 2e-4  # twice what a right one may show in single precision, 200 times in double
 
 
-@pytest.mark.parametrize(("size", "spec"), CASES[:8], ids=IDS[:8])
+@every_algorithm(8)
 def test_fused_activation(
-    algorithm: tuple[KernelSet, str], size: tuple[int, int], spec: Conv2d, rng: np.random.Generator
+    name: str, method: str, size: tuple[int, int], spec: Conv2d, rng: np.random.Generator
 ) -> None:
     x, weight, bias = numbers(spec, size, rng)
     slope = rng.uniform(0, 1, spec.out_channels).astype(np.float32)
-    layer = layer_or_skip(*algorithm, spec, weight, bias, x.shape, slope)
+    layer = Convolution(kernel_set(name), spec, weight, bias, x.shape, method, slope)
     expected = oracle.leaky(definition(x, weight, bias, spec), slope)
-    assert oracle.relative_error(layer.forward(x), expected) <= TOLERANCE[algorithm[1]]
+    assert oracle.relative_error(layer.forward(x), expected) <= TOLERANCE[method]
 
 
-@pytest.mark.parametrize(("size", "spec"), CASES, ids=IDS)
+@every_algorithm()
 @pytest.mark.parametrize("gated", [False, True])
 @pytest.mark.parametrize("accumulate", [False, True])
 def test_gradient_is_added_and_gated(
-    algorithm: tuple[KernelSet, str],
+    name: str,
+    method: str,
     size: tuple[int, int],
     spec: Conv2d,
     rng: np.random.Generator,
@@ -144,7 +156,7 @@ def test_gradient_is_added_and_gated(
 ) -> None:
     """(what was there + gradient) · slope of the activation before, whose output is `y`."""
     x, weight, _ = numbers(spec, size, rng)
-    layer = layer_or_skip(*algorithm, spec, weight, None, x.shape)
+    layer = Convolution(kernel_set(name), spec, weight, None, x.shape, method)
     dy = rng.standard_normal(spec.output_shape(x.shape)).astype(np.float32)
     before = rng.standard_normal(x.shape).astype(np.float32) if accumulate else None
     slope = rng.uniform(0, 1, spec.in_channels).astype(np.float32)
@@ -152,7 +164,7 @@ def test_gradient_is_added_and_gated(
     plain = numpy_ops.conv2d_input_grad(dy.astype(np.float64), weight.astype(np.float64), spec, np.empty(x.shape))
     expected = (plain + (0 if before is None else before)) * np.where((y > 0) | (not gated), 1, slope)
     found = layer.backward(dy, before, Gate(filled(y, margin=2), slope) if gated else None)
-    assert oracle.relative_error(found, expected) <= TOLERANCE[algorithm[1]]
+    assert oracle.relative_error(found, expected) <= TOLERANCE[method]
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)

@@ -41,8 +41,11 @@ G = np.array(
 
 def transform_weight(weight: Array) -> tuple[Array, int]:
     """(3, 3, in, out) → (36 matrices G g Gᵀ, each packed in panels; panel width). Computed in double."""
-    transformed = np.einsum("ia,abco,jb->ijco", G, weight.astype(np.float64), G)
-    packed = [pack_panels(matrix.astype(np.float32)) for matrix in transformed.reshape(POINTS, *weight.shape[2:])]
+    packed = []
+    for i in range(6):
+        for j in range(6):  # point by point: all at once in double would take eight times the weights
+            matrix = np.tensordot(np.outer(G[i], G[j]), weight, axes=2)
+            packed.append(pack_panels(matrix.astype(np.float32)))
     return np.concatenate([panels for panels, _ in packed]), packed[0][1]
 
 
