@@ -99,6 +99,16 @@ def test_bad_input_gives_one_line_and_exit_code_2(
     assert [path.name for path in tmp_path.iterdir()] == ["text.jpg"] and Path(PHOTO).read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    "option", [["--iterations", "many"], ["--style-blend", "1,x"], ["--model", "vgg"], ["--nonsense"]]
+)
+def test_options_that_make_no_sense_give_one_line_too(capsys: pytest.CaptureFixture[str], option: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["stylize", PHOTO, PAINTING, "-o", "out.png", *option])
+    errors = capsys.readouterr().err
+    assert ended.value.code == 2 and errors.count("\n") == 1 and option[0].lstrip("-") in errors
+
+
 def test_the_untrained_model_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["stylize", PHOTO, PAINTING, "-o", str(tmp_path / "o.png"), "--model", "distilled", "--weights", "random:0",
           "--size", "32", "--iterations", "1"])  # fmt: skip

@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from types import FrameType
+from typing import NoReturn
 
 from minitorch_style.cli import bench, networks, stylize, weights
 from minitorch_style.errors import StyleError
@@ -18,11 +19,16 @@ def _terminated(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with an option in one line, not under a page of usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (--help lists the options)\n")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; 0 is success, 2 bad input (one line on stderr), 130 interrupted."""
-    parser = argparse.ArgumentParser(
-        prog="minitorch_style", description="Artistic style transfer on ordinary processors."
-    )
+    parser = _Parser(prog="minitorch_style", description="Artistic style transfer on ordinary processors.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, module in COMMANDS.items():
         command = commands.add_parser(name, help=module.HELP, description=module.HELP)
