@@ -23,7 +23,7 @@ from PIL import Image
 from torch import nn
 
 from tools.training.students import VggEncoder
-from tools.training.teachers import QuarterVgg19, Vgg19ToConv31
+from tools.training.teachers import quarter_vgg19, vgg19_to_conv31
 
 QUARTER_TAPS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv4_2", "conv5_1")
 FULL_TAPS = ("conv1_1", "conv2_1", "conv3_1")
@@ -125,8 +125,8 @@ def main() -> None:
     torch.manual_seed(args.seed)
     args.out.mkdir(parents=True, exist_ok=True)
     crops = Crops(args.photos, args.paintings, args.size, args.painting_share)
-    quarter = QuarterVgg19(args.vgg / "5SE.pth").eval().requires_grad_(False)
-    full = Vgg19ToConv31(args.vgg / "vgg_normalised_conv3_1.pth").eval().requires_grad_(False)
+    quarter = quarter_vgg19(args.vgg / "5SE.pth").eval().requires_grad_(False)
+    full = vgg19_to_conv31(args.vgg / "vgg_normalised_conv3_1.pth").eval().requires_grad_(False)
     student = VggEncoder(16, 8, "conv5_1")
     maps = nn.ModuleDict()
     for prefix, channels in (("quarter", QUARTER_CHANNELS), ("full", FULL_CHANNELS)):
