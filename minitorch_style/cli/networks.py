@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from typing import Any
 
 from minitorch_style.kernels import kernel_set
 from minitorch_style.library import bundled
@@ -19,9 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="as JSON on stdout")
 
 
-def records() -> list[dict[str, object]]:
+def records() -> list[dict[str, Any]]:
     """A record a network. Memory is that of a plan for loss and gradient at the default layers, 256×256, plain kernels."""
-    rows: list[dict[str, object]] = []
+    rows: list[dict[str, Any]] = []
     weights = bundled()
     for name in NETWORKS:
         network = architecture(name)
@@ -55,10 +56,10 @@ def run(options: argparse.Namespace) -> int:
     for row in rows:
         print(
             f"{row['name']:<21}{row['parameters']:>12,}{row['parameters_with_batch_norm']:>12,}"
-            f"{row['macs'] / 1e6:>11,.2f}{row['macs_to_taps'] / 1e6:>11,.2f}{row['reach'][0]:>7}"  # type: ignore[operator, index]
-            f"{row['plan_bytes'] / 1e6:>9,.1f}  {'bundled' if row['bundled'] else '--weights FILE'}"  # type: ignore[operator]
+            f"{row['macs'] / 1e6:>11,.2f}{row['macs_to_taps'] / 1e6:>11,.2f}{row['reach'][0]:>7}"
+            f"{row['plan_bytes'] / 1e6:>9,.1f}  {'bundled' if row['bundled'] else '--weights FILE'}"
         )
     print(f"Operations and memory at {SIZE[0]}×{SIZE[1]} pixels. Layers read by default (style; content):")
     for row in rows:
-        print(f"  {row['name']}: {', '.join(row['style_layers'])}; {', '.join(row['content_layers'])}")  # type: ignore[arg-type]
+        print(f"  {row['name']}: {', '.join(row['style_layers'])}; {', '.join(row['content_layers'])}")
     return 0

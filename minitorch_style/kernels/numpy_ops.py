@@ -178,7 +178,7 @@ def concat(inputs: list[Values], out: Values) -> Values:
 
 
 def concat_input_grad(dy: Values, first: int, dx: Values) -> Values:
-    """The channels of dy that came from the input which begins at channel `first`."""
+    """The channels of dy that came from the input which begins at channel `first`: for a sum, which is `add`, at 0."""
     dx[...] = dy[..., first : first + dx.shape[2]]
     return dx
 
@@ -189,10 +189,6 @@ def add(inputs: list[Values], out: Values) -> Values:
     for x in inputs:
         out[..., : x.shape[2]] += x
     return out
-
-
-def add_input_grad(dy: Values, dx: Values) -> Values:
-    return concat_input_grad(dy, 0, dx)
 
 
 def inner_products(rows: Values, columns: Values) -> npt.NDArray[np.float64]:
