@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from minitorch_style.errors import CheckpointError
 from minitorch_style.kernels.buffers import Array
-from minitorch_style.layers import Conv2d, MaxPool2d
+from minitorch_style.layers import Affine, Conv2d, MaxPool2d
 from minitorch_style.networks import INPUT, NETWORKS, Architecture, architecture
 from minitorch_style.plan import Normalisation
 from minitorch_style.weights import IMAGENET, Weights, differences
@@ -164,6 +164,12 @@ def convert(state: State, target: Architecture) -> Weights:
             parameters[f"{node.name}.weight"] = _engine_layout(weight)
             if "bias" in shapes:
                 parameters[f"{node.name}.bias"] = bias.astype(np.float32)
+            continue
+        if isinstance(node.layer, Affine) and f"{node.name}.running_mean" in state:  # trained as a batch norm
+            gain, shift = _norm(state, node.name, eps)
+            parameters[f"{node.name}.weight"], parameters[f"{node.name}.bias"] = (
+                values.astype(np.float32) for values in (gain, shift)
+            )
             continue
         for name in shapes:
             key = f"{node.name}.{name}"

@@ -3,7 +3,7 @@
 A file holds one dataset a parameter, named `node.parameter`, float32 or float16 (loaded as float32), and attributes:
 
     format "minitorch_style weights", version 1, network, mean, scale, channel_order (RGB or BGR), trained, checksum,
-    and any number of texts `provenance.KEY`: source, licence, how it was made.
+    any number `tap_scale.TAP` (see `Weights`) and any number of texts `provenance.KEY`: source, licence, how it was made.
 
 mean and scale are per channel, in RGB order, for pixels in [0, 1]; a file of channel order BGR has its first
 convolution turned to RGB when it is loaded. The checksum is SHA-256 over names, shapes and stored values.
@@ -66,8 +66,11 @@ def save_weights(path: Path, weights: Weights, half: bool = False) -> None:
             file.attrs["checksum"] = _checksum(stored)
             for key, text in weights.provenance.items():
                 file.attrs[f"provenance.{key}"] = text
+            for tap, factor in weights.tap_scales.items():
+                file.attrs[f"tap_scale.{tap}"] = factor
             for name, array in stored.items():
-                file.create_dataset(name, data=array, track_times=False)
+                packed = {"compression": "gzip", "shuffle": True} if half else {}
+                file.create_dataset(name, data=array, track_times=False, **packed)
         Path(temporary).chmod(0o644)
         Path(temporary).replace(path)
     except BaseException:
@@ -185,7 +188,19 @@ def _read(file: Any, path: Path, architecture: Architecture) -> Weights:
         if name.startswith("provenance.")
     }
     normalisation = Normalisation(_triple(file, path, "mean"), _triple(file, path, "scale"))
-    return Weights(network, parameters, normalisation, provenance, bool(_attribute(file, path, "trained")))
+    trained = bool(_attribute(file, path, "trained"))
+    return Weights(network, parameters, normalisation, provenance, trained, _tap_scales(file, path))
+
+
+def _tap_scales(file: Any, path: Path) -> dict[str, float]:
+    scales = {
+        name.removeprefix("tap_scale."): float(np.asarray(value, np.float64))
+        for name, value in file.attrs.items()
+        if name.startswith("tap_scale.")
+    }
+    if bad := [tap for tap, factor in scales.items() if not 0 < factor < np.inf]:
+        raise WeightsError(f"{path}: the scale of {', '.join(bad)} is no positive number")
+    return scales
 
 
 def _require_finite(parameters: Mapping[str, Array], path: Path) -> None:

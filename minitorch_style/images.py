@@ -133,12 +133,13 @@ def _finished(image: Image.Image, alpha: Image.Image | None, notes: tuple[str, .
     return Picture(pixels, transparency, notes)
 
 
-def resized(pixels: Array, size: tuple[int, int]) -> Array:
-    """Pixels (H, W, 3) stretched to `size` (height, width), each channel in full precision."""
+def resized(pixels: Array, size: tuple[int, int], how: str = "bicubic") -> Array:
+    """(H, W, C) stretched to `size` (height, width), each channel in full precision, bicubic or bilinear."""
+    resampling = Image.Resampling[how.upper()]
     if pixels.shape[:2] == size:
         return pixels.copy()
     channels = [
-        np.asarray(Image.fromarray(np.ascontiguousarray(pixels[..., c])).resize(size[::-1], Image.Resampling.BICUBIC))
+        np.asarray(Image.fromarray(np.ascontiguousarray(pixels[..., c])).resize(size[::-1], resampling))
         for c in range(pixels.shape[2])
     ]
     return np.stack(channels, axis=2).astype(np.float32)

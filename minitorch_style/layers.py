@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
-from minitorch_style.errors import ShapeError
+from minitorch_style.errors import ShapeError, UnsupportedError
 
 Shape: TypeAlias = tuple[int, int, int]
 Pair: TypeAlias = tuple[int, int]
@@ -216,6 +216,88 @@ class MaxPool2d(_Pool2d):
 
 class AvgPool2d(_Pool2d):
     """The mean of each window. Padding counts as zeros (torch's count_include_pad); what lies beyond it does not count."""
+
+
+@dataclass(frozen=True, init=False)
+class ConvTranspose2d:
+    """The adjoint of a Conv2d from out_channels to in_channels, as torch.nn.ConvTranspose2d: decoders grow maps with it.
+
+    Weight has shape (kh, kw, in_channels, out_channels), bias (out_channels,).
+    """
+
+    in_channels: int
+    out_channels: int
+    kernel_size: Pair
+    stride: Pair
+    padding: Pair
+    output_padding: Pair
+    bias: bool
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | Pair,
+        stride: int | Pair = 1,
+        padding: int | Pair = 0,
+        output_padding: int | Pair = 0,
+        bias: bool = True,
+    ) -> None:
+        values = (in_channels, out_channels, pair(kernel_size), pair(stride), pair(padding), pair(output_padding), bias)
+        for name, value in zip(self.__dataclass_fields__, values, strict=True):
+            object.__setattr__(self, name, value)
+        if min(in_channels, out_channels, *self.kernel_size, *self.stride) < 1 or min(self.padding) < 0:
+            raise ShapeError(f"{self}: expected positive sizes and a padding of at least 0")
+        if any(not 0 <= extra < stride for extra, stride in zip(self.output_padding, self.stride, strict=True)):
+            raise ShapeError(f"{self}: expected an output padding below the stride")
+
+    @property
+    def adjoint(self) -> Conv2d:
+        """The convolution whose input gradient this layer is; its weight is this one's with in and out exchanged."""
+        return Conv2d(self.out_channels, self.in_channels, self.kernel_size, self.stride, self.padding, bias=False)
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        (shape,) = inputs
+        if shape[2] != self.in_channels:
+            raise ShapeError(f"ConvTranspose2d: expected {self.in_channels} channels, got {shape}")
+        rows, columns = (
+            (shape[axis] - 1) * self.stride[axis]
+            - 2 * self.padding[axis]
+            + self.kernel_size[axis]
+            + self.output_padding[axis]
+            for axis in (0, 1)
+        )
+        return rows, columns, self.out_channels
+
+    def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
+        shapes: dict[str, tuple[int, ...]] = {"weight": (*self.kernel_size, self.in_channels, self.out_channels)}
+        if self.bias:
+            shapes["bias"] = (self.out_channels,)
+        return shapes
+
+    def macs(self, *inputs: Shape) -> int:
+        rows, columns, channels = inputs[0]
+        return rows * columns * channels * self.out_channels * self.kernel_size[0] * self.kernel_size[1]
+
+    @property
+    def reach(self) -> Reach:
+        raise UnsupportedError("the reach of a decoder's layer is not defined here")
+
+
+@dataclass(frozen=True)
+class MaxUnpool2d(_Parameterless):
+    """Each value of the first input to the place where the second input, a MaxPool2d node, found its maximum; zeros
+    elsewhere (Badrinarayanan et al. 2015). The pool's own input must have had even sides."""
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        values, pooled = inputs
+        if values != pooled:
+            raise ShapeError(f"MaxUnpool2d: expected the shape of its pool {pooled}, got {values}")
+        return 2 * values[0], 2 * values[1], values[2]
+
+    @property
+    def reach(self) -> Reach:
+        raise UnsupportedError("the reach of a decoder's layer is not defined here")
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from minitorch_style.errors import SettingsError, WeightsError
 from minitorch_style.hdf5 import load_weights
-from minitorch_style.networks import Architecture
+from minitorch_style.networks import NETWORKS, Architecture
 from minitorch_style.weights import Weights, random_weights
 
 
@@ -22,6 +22,14 @@ def bundled_directory() -> Path:
 def bundled() -> dict[str, Path]:
     """{network name: file} of the weights that come with the package."""
     return {path.stem: path for path in sorted(bundled_directory().glob("*.h5"))}
+
+
+def find_decoder(decoder: Architecture) -> Weights:
+    """The weights of a decoder, which come with the package. WeightsError if they do not."""
+    files = bundled()
+    if decoder.name not in files:
+        raise WeightsError(f"no weights for {decoder.name} here (only for {', '.join(files)})")
+    return load_weights(files[decoder.name], decoder)
 
 
 def user_directory() -> Path:
@@ -72,7 +80,7 @@ PUBLISHED = {
 def find_weights(architecture: Architecture, weights: str | os.PathLike[str] | None) -> Weights:
     """The weights for a network: a file, `random:SEED`, or for None those that come with the package or are installed."""
     if weights is None:
-        available = {**installed(), **bundled()}
+        available = {name: path for name, path in {**installed(), **bundled()}.items() if name in NETWORKS}
         if architecture.name not in available:
             name = architecture.name
             fetch = f"`minitorch_style weights install {name}` fetches them, or " if name in PUBLISHED else ""

@@ -21,7 +21,8 @@ POOLINGS = ("max", "average")
 class Network:
     """An architecture, its parameters {"node.parameter": array}, and what it expects of its input.
 
-    `provenance` tells where the numbers are from; `trained` is False for seeded random ones.
+    `provenance` tells where the numbers are from; `trained` is False for seeded random ones. `tap_scales` are those of
+    `Weights`: features come unscaled, losses apply them.
     """
 
     architecture: Architecture
@@ -30,6 +31,7 @@ class Network:
     kernels: KernelSet = field(default_factory=kernel_set)
     provenance: Mapping[str, str] = field(default_factory=dict)
     trained: bool = True
+    tap_scales: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -73,4 +75,12 @@ def load_network(
     found = find_weights(layers, weights)
     if pooling == "average":
         layers = layers.with_average_pooling()
-    return Network(layers, found.parameters, found.normalisation, kernel_set(kernels), found.provenance, found.trained)
+    return Network(
+        layers,
+        found.parameters,
+        found.normalisation,
+        kernel_set(kernels),
+        found.provenance,
+        found.trained,
+        found.tap_scales,
+    )

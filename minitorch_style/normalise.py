@@ -1,46 +1,63 @@
-"""Activation normalisation as Gatys et al. did it: every channel to a mean activation of 1 over a set of pictures."""
+"""Activation normalisation as Gatys et al. did it: features to a mean activation of 1 over a set of pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 
-from minitorch_style.errors import UnsupportedError
 from minitorch_style.kernels.buffers import Array
-from minitorch_style.layers import Conv2d, MaxPool2d, ReLU
+from minitorch_style.layers import Conv2d, MaxPool2d, MaxUnpool2d, ReLU
 from minitorch_style.network import Network
+from minitorch_style.networks import Architecture
 
 RARE = 0.1
+Means = Mapping[str, npt.NDArray[np.float64]]
 
 
-def normalised(network: Network, pictures: Iterable[Array]) -> dict[str, Array]:
-    """The parameters with each convolution's maps divided by their mean activation over `pictures`, (H, W, 3) each, and
-    the next convolution's weights multiplied by it: the same function of the picture, scaled channel by channel. Maps
-    that hardly ever fire are divided by `RARE` of their layer's average instead: by their own mean, they would drown
-    all others in the one picture where they do.
-
-    Exact for chains of convolution, ReLU and max-pool; UnsupportedError for other networks.
-    """
-    architecture = network.architecture
-    before = None
-    for node in architecture.nodes:
-        if not isinstance(node.layer, Conv2d | ReLU | MaxPool2d) or (before and node.inputs != (before,)):
-            raise UnsupportedError(f"{network.name} is no chain of convolutions, ReLUs and max-pools: {node.name}")
-        before = node.name
-    totals: dict[str, np.ndarray] = {}
+def mean_activations(network: Network, pictures: Iterable[Array]) -> Means:
+    """{tap: mean size of each channel} over all positions of `pictures`, (H, W, 3) each."""
+    totals: dict[str, npt.NDArray[np.float64]] = {}
     positions: dict[str, int] = {}
     for pixels in pictures:
-        for tap, features in network.features(pixels, architecture.taps).items():
-            totals[tap] = totals.get(tap, 0) + features.sum((0, 1), dtype=np.float64)
+        for tap, features in network.features(pixels, network.architecture.taps).items():
+            totals[tap] = totals.get(tap, 0) + np.abs(features).sum((0, 1), dtype=np.float64)
             positions[tap] = positions.get(tap, 0) + features.shape[0] * features.shape[1]
-    parameters = dict(network.parameters)
+    return {tap: total / positions[tap] for tap, total in totals.items()}
+
+
+def is_chain(architecture: Architecture) -> bool:
+    """Whether a channel can be scaled without a trace: convolutions, ReLUs and max-pools, one behind the other."""
+    kinds = (Conv2d, ReLU, MaxPool2d, MaxUnpool2d)
+    follows = all(after.inputs[0] == node.name for node, after in pairwise(architecture.nodes))
+    return follows and all(isinstance(node.layer, kinds) for node in architecture.nodes)
+
+
+def normalised(
+    architecture: Architecture, parameters: Mapping[str, Array], means: Means
+) -> tuple[dict[str, Array], dict[str, float]]:
+    """(parameters, tap scales) that give mean activations of 1; `architecture` may be continued by a decoder.
+
+    In a chain each convolution's maps are divided by their mean, and the next one's weights multiplied by it: the same
+    function of the picture, scaled channel by channel. Maps that hardly ever fire are divided by `RARE` of their layer's
+    average instead: by their own mean, they would drown all others in the one picture where they do. Elsewhere (ENet's
+    residual sums tie channels together) the parameters stay, and each tap gets one scale.
+    """
+    if not is_chain(architecture):
+        return dict(parameters), {tap: float(1 / (mean.mean() or 1)) for tap, mean in means.items()}
+    scaled = dict(parameters)
     incoming = np.ones(3)
-    for tap in architecture.taps:  # a VGG's taps carry the names of its convolutions
-        mean = totals[tap] / positions[tap]
-        outgoing = np.maximum(mean, RARE * mean.mean()) if mean.any() else np.ones_like(mean)
-        weight = parameters[f"{tap}.weight"].astype(np.float64)
-        parameters[f"{tap}.weight"] = (weight * incoming[:, None] / outgoing).astype(np.float32)
-        parameters[f"{tap}.bias"] = (parameters[f"{tap}.bias"] / outgoing).astype(np.float32)
+    for node in architecture.nodes:
+        if not isinstance(node.layer, Conv2d):
+            continue
+        outgoing = np.ones(node.layer.out_channels)
+        mean = means.get(node.name)  # a VGG's taps carry the names of its convolutions; a decoder has none
+        if mean is not None and mean.any():
+            outgoing = np.maximum(mean, RARE * mean.mean())
+        weight = scaled[f"{node.name}.weight"].astype(np.float64)
+        scaled[f"{node.name}.weight"] = (weight * incoming[:, None] / outgoing).astype(np.float32)
+        scaled[f"{node.name}.bias"] = (scaled[f"{node.name}.bias"] / outgoing).astype(np.float32)
         incoming = outgoing
-    return parameters
+    return scaled, {}

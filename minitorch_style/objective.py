@@ -79,6 +79,10 @@ class Objective:
         self.content_weight, self.style_weight = content_weight, style_weight
         self.content_layers = weighted(content_layers) if content_weight else {}
         self.style_layers = weighted(style_layers) if style_weight else {}
+        # Features scaled by s scale equation 1 by s² and equation 3, of their products, by s⁴.
+        scales = network.tap_scales
+        self._content_scales = {tap: scales.get(tap, 1.0) ** 2 for tap in self.content_layers}
+        self._style_scales = {tap: scales.get(tap, 1.0) ** 4 for tap in self.style_layers}
         taps = [*self.content_layers, *self.style_layers]
         if not taps:
             raise SettingsError("nothing to minimise: no layers, or both weights are 0")
@@ -113,8 +117,14 @@ class Objective:
 
     def target_norms(self) -> tuple[dict[str, float], dict[str, float]]:
         """({content layer: ½ Σ P²}, {style layer: 1/(4N²) Σ (A/M_A)²}): what each loss is for features of zero."""
-        content = {tap: content_loss(target, np.zeros_like(target))[0] for tap, target in self._content_targets.items()}
-        style = {tap: style_loss(np.zeros_like(gram), 1, gram)[0] for tap, gram in self._style_targets.items()}
+        content = {
+            tap: self._content_scales[tap] * content_loss(target, np.zeros_like(target))[0]
+            for tap, target in self._content_targets.items()
+        }
+        style = {
+            tap: self._style_scales[tap] * style_loss(np.zeros_like(gram), 1, gram)[0]
+            for tap, gram in self._style_targets.items()
+        }
         return content, style
 
     def __call__(self, x: Array) -> tuple[float, Array]:
@@ -127,12 +137,12 @@ class Objective:
             if tap in self._style_targets:
                 gram = self.network.kernels.gram(feature)
                 value, dgram = style_loss(gram, feature.shape[0] * feature.shape[1], self._style_targets[tap])
-                factor = self.style_weight * self.style_layers[tap]
+                factor = self.style_weight * self.style_layers[tap] * self._style_scales[tap]
                 style += factor * value
                 towards_gram[tap] = factor * dgram
             if tap in self._content_targets:
                 value, difference = content_loss(feature.interior, self._content_targets[tap])
-                factor = self.content_weight * self.content_layers[tap]
+                factor = self.content_weight * self.content_layers[tap] * self._content_scales[tap]
                 content += factor * value
                 difference *= np.float32(factor)
                 towards_feature[tap] = difference

@@ -12,10 +12,22 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from minitorch_style.errors import ShapeError
+from minitorch_style.errors import ShapeError, UnsupportedError
 from minitorch_style.kernels.buffers import Array, Buffer, Gate
 from minitorch_style.kernels.kernel_set import KernelSet
-from minitorch_style.layers import Add, Affine, AvgPool2d, Concat, Conv2d, MaxPool2d, PReLU, ReLU, Shape
+from minitorch_style.layers import (
+    Add,
+    Affine,
+    AvgPool2d,
+    Concat,
+    Conv2d,
+    ConvTranspose2d,
+    MaxPool2d,
+    MaxUnpool2d,
+    PReLU,
+    ReLU,
+    Shape,
+)
 from minitorch_style.networks import INPUT, Architecture, Node
 from minitorch_style.steps import (
     AddStep,
@@ -26,6 +38,8 @@ from minitorch_style.steps import (
     LeakyStep,
     MaxPoolStep,
     Step,
+    TransposedStep,
+    UnpoolStep,
 )
 
 PIXELS = "pixels"
@@ -165,6 +179,31 @@ class Plan:
             elif isinstance(layer, Affine):
                 weight, bias = parameters[f"{node.name}.weight"], parameters[f"{node.name}.bias"]
                 self.steps.append(AffineStep(node.name, node.inputs, kernels, weight, bias))
+            elif isinstance(layer, ConvTranspose2d | MaxUnpool2d) and self.gradient:
+                raise UnsupportedError(f"{node.name}: decoders have no gradient")
+            elif isinstance(layer, ConvTranspose2d):
+                self.steps.append(
+                    TransposedStep(
+                        node.name,
+                        node.inputs,
+                        kernels,
+                        kernels.convolution(
+                            layer.adjoint,
+                            np.ascontiguousarray(parameters[f"{node.name}.weight"].transpose(0, 1, 3, 2)),
+                            None,
+                            None,
+                            shapes[node.name],
+                            True,
+                            algorithms.get(node.name),
+                        ),
+                        parameters.get(f"{node.name}.bias"),
+                        layer.macs(shapes[node.inputs[0]]),
+                    )
+                )
+            elif isinstance(layer, MaxUnpool2d):
+                pool = next(step for step in self.steps if step.output == node.inputs[1])
+                assert isinstance(pool, MaxPoolStep)
+                self.steps.append(UnpoolStep(node.name, node.inputs[:1], kernels, pool))
             elif isinstance(layer, Concat):
                 self.steps.append(ConcatStep(node.name, node.inputs, kernels))
             elif isinstance(layer, Add):
@@ -182,6 +221,9 @@ class Plan:
                 if isinstance(step, ConvolutionStep):
                     value.margin = max(value.margin, step.kernel.input_margin)
                     value.slack = max(value.slack, step.kernel.input_slack)
+                if isinstance(step, TransposedStep):
+                    value.margin = max(value.margin, step.adjoint.grad_margin)
+                    value.slack = max(value.slack, step.adjoint.grad_slack)
                 if isinstance(step, LeakyStep):
                     value.kept = True
             made = self._values[step.output]

@@ -8,6 +8,8 @@ from typing import Any
 
 from minitorch_style.errors import SettingsError
 
+REGIONS = ("person", "background")
+SEGMENTER = "segnet"  # the person finder that regions are found with
 INITS = ("content", "style", "random")
 
 
@@ -37,6 +39,7 @@ class Settings:
     pooling: str = "average"
     seed: int = 0
     preserve_color: bool = False
+    region: str | None = None
     kernels: str = "auto"
     balanced: bool = True
 
@@ -52,6 +55,8 @@ class Settings:
                 raise SettingsError(f"{name} must be a number of at least 0, is {value}")
         if self.content_weight == 0 and self.style_weight == 0:
             raise SettingsError("content_weight and style_weight are both 0: there is nothing to paint")
+        if self.region not in (None, *REGIONS):
+            raise SettingsError(f"region {self.region!r}; there are {' and '.join(REGIONS)}")
         for name in ("content_layers", "style_layers"):
             if getattr(self, name) == ():
                 raise SettingsError(f"{name} names no layer; set its weight to 0 to leave it out")

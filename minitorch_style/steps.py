@@ -64,22 +64,73 @@ class MaxPoolStep:
     shape: Shape
     algorithm: str = "max pool"
     macs: int = 0
-    _index: npt.NDArray[np.int16] | None = field(default=None, repr=False)
+    index: npt.NDArray[np.int16] | None = field(default=None, repr=False)
 
     @property
     def nbytes(self) -> int:
         return 2 * self.shape[0] * self.shape[1] * self.shape[2]
 
     def forward(self, inputs: list[Buffer], out: Buffer) -> None:
-        if self._index is None:
-            self._index = np.empty(self.shape, np.int16)
-        self.kernels.max_pool2d(inputs[0], self.spec, out, self._index)
+        if self.index is None:
+            self.index = np.empty(self.shape, np.int16)
+        self.kernels.max_pool2d(inputs[0], self.spec, out, self.index)
 
     def backward(
         self, which: int, inputs: list[Buffer], dy: Buffer, dx: Buffer, accumulate: bool, gate: Gate | None
     ) -> None:
-        assert self._index is not None, "run before run_back"
-        self.kernels.max_pool2d_input_grad(dy, self._index, self.spec, dx, accumulate, gate)
+        assert self.index is not None, "run before run_back"
+        self.kernels.max_pool2d_input_grad(dy, self.index, self.spec, dx, accumulate, gate)
+
+
+@dataclass
+class ForwardStep:
+    """A decoder's step, which nothing differentiates: Plan refuses it where a gradient is wanted."""
+
+    output: str
+    inputs: tuple[str, ...]
+
+    def backward(
+        self, which: int, inputs: list[Buffer], dy: Buffer, dx: Buffer, accumulate: bool, gate: Gate | None
+    ) -> None:
+        raise AssertionError(f"{self.output} has no gradient")
+
+
+@dataclass
+class TransposedStep(ForwardStep):
+    """A transposed convolution: the input gradient of its adjoint, then the bias."""
+
+    kernels: KernelSet
+    adjoint: ConvolutionKernel
+    bias: Array | None
+    macs: int
+
+    @property
+    def algorithm(self) -> str:
+        return f"{self.adjoint.algorithm}, transposed"
+
+    @property
+    def nbytes(self) -> int:
+        return self.adjoint.nbytes
+
+    def forward(self, inputs: list[Buffer], out: Buffer) -> None:
+        self.adjoint.backward(inputs[0], out, False, None)
+        if self.bias is not None:
+            self.kernels.affine(out, np.ones_like(self.bias), self.bias, out)
+
+
+@dataclass
+class UnpoolStep(ForwardStep):
+    """The gradient of a max-pool: values to where `pool` found its maxima."""
+
+    kernels: KernelSet
+    pool: MaxPoolStep
+    algorithm: str = "max unpool"
+    nbytes: int = 0
+    macs: int = 0
+
+    def forward(self, inputs: list[Buffer], out: Buffer) -> None:
+        assert self.pool.index is not None, "a pool comes before its unpooling"
+        self.kernels.max_pool2d_input_grad(inputs[0], self.pool.index, self.pool.spec, out, False, None)
 
 
 @dataclass

@@ -19,7 +19,8 @@ from minitorch_style.kernels.buffers import Array
 from minitorch_style.network import Network, load_network
 from minitorch_style.objective import Objective, Terms
 from minitorch_style.optimizers import Tracked, optimizer
-from minitorch_style.settings import INITS, Settings
+from minitorch_style.segment import load_segmenter, person_probability
+from minitorch_style.settings import INITS, SEGMENTER, Settings
 
 Source: TypeAlias = "str | os.PathLike[str] | Array | Picture"
 
@@ -45,6 +46,7 @@ class Job:
     settings: Settings
     estimate: Estimate
     start: Array
+    mask: Array | None = None  # (H, W, 1) in [0, 1]: how much of each pixel is painted
 
     @property
     def notes(self) -> list[str]:
@@ -101,6 +103,17 @@ def _start(settings: Settings, content: Picture, styles: list[Picture]) -> Array
     return resized(load_picture(settings.init).pixels, content.size)
 
 
+def _mask(settings: Settings, photo: Picture) -> Array | None:
+    """Where the settings want the new style. SettingsError if a wanted region is empty."""
+    if settings.region is None:
+        return None
+    people = person_probability(photo.pixels, load_segmenter(SEGMENTER, settings.kernels))[..., None]
+    mask = people if settings.region == "person" else 1 - people
+    if not np.any(mask > 0.5):
+        raise SettingsError(f"{SEGMENTER} finds no {settings.region} in this photo: there is nothing to paint")
+    return mask
+
+
 def prepare(
     content: Source, style: Source | Sequence[Source], settings: Settings, network: Network | None = None
 ) -> Job:
@@ -125,7 +138,7 @@ def prepare(
     plan = network.plan(photo.size, taps)
     expected = estimate(network, plan, [painting.size for painting in paintings], settings)
     require_memory(expected.nbytes, photo.size, available_memory())
-    return Job(network, photo, paintings, settings, expected, start)
+    return Job(network, photo, paintings, settings, expected, start, _mask(settings, photo))
 
 
 def objective_of(job: Job) -> Objective:
@@ -158,7 +171,12 @@ def run(job: Job, progress: Callable[[Iteration, Callable[[], Bytes]], bool | No
     interrupted, message = False, "interrupted"
 
     def finished(pixels: Array) -> Bytes:
-        return to_bytes(keep_colours(pixels, job.content.pixels) if settings.preserve_color else pixels)
+        photo = job.content.pixels
+        if settings.preserve_color:
+            pixels = keep_colours(pixels, photo)
+        if job.mask is not None:
+            pixels = photo + job.mask * (np.clip(pixels, 0, 1) - photo)
+        return to_bytes(pixels)
 
     watched: Tracked | None = None
     try:

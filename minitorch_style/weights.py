@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from minitorch_style.kernels.buffers import Array
-from minitorch_style.layers import Affine, Conv2d, PReLU
+from minitorch_style.layers import Affine, Conv2d, ConvTranspose2d, PReLU
 from minitorch_style.networks import Architecture
 from minitorch_style.plan import Normalisation
 
@@ -17,13 +17,15 @@ IMAGENET = Normalisation(mean=(0.485, 0.456, 0.406), scale=(1 / 0.229, 1 / 0.224
 
 @dataclass(frozen=True)
 class Weights:
-    """Parameters of one network as a file holds them."""
+    """Parameters of one network as a file holds them. `tap_scales` bring the features of a tap to a mean activation of
+    1 where the parameters could not (1 for those not named); losses apply them."""
 
     network: str
     parameters: Mapping[str, Array]
     normalisation: Normalisation = IMAGENET
     provenance: Mapping[str, str] = field(default_factory=dict)
     trained: bool = True
+    tap_scales: Mapping[str, float] = field(default_factory=dict)
 
 
 def random_weights(architecture: Architecture, seed: int) -> Weights:
@@ -32,7 +34,7 @@ def random_weights(architecture: Architecture, seed: int) -> Weights:
     parameters: dict[str, Array] = {}
     for node in architecture.nodes:
         for name, shape in node.parameter_shapes().items():
-            if isinstance(node.layer, Conv2d) and name == "weight":
+            if isinstance(node.layer, Conv2d | ConvTranspose2d) and name == "weight":
                 value = rng.standard_normal(shape) * np.sqrt(2 / np.prod(shape[:3]))
             elif isinstance(node.layer, PReLU):
                 value = np.full(shape, 0.25)

@@ -31,6 +31,7 @@ ROOMS = [
     "losses",
     "objective",
     "optimizers",
+    "segment",
     "settings",
     "estimate",
     "transfer",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -15,7 +16,7 @@ from minitorch_style.errors import SettingsError, WeightsError
 from minitorch_style.hdf5 import load_keras, load_weights, save_weights
 from minitorch_style.library import bundled, find_weights
 from minitorch_style.network import Network, load_network
-from minitorch_style.networks import architecture
+from minitorch_style.networks import architecture, stored_architecture
 from minitorch_style.plan import Normalisation
 from minitorch_style.weights import Weights, random_weights
 from tests import oracle
@@ -160,8 +161,18 @@ def test_bgr_files_are_turned(tmp_path: Path, rng: np.random.Generator) -> None:
 
 @pytest.mark.parametrize("name", bundled())
 def test_bundled_weights_load(name: str) -> None:
-    network = load_network(name)
-    assert network.provenance and set(network.parameters) == set(network.architecture.parameter_shapes())
+    weights = load_weights(bundled()[name], stored_architecture(name))
+    assert weights.network == name and weights.provenance["source"] and weights.provenance["licence"]
+
+
+def test_tap_scales_are_kept_and_checked(tmp_path: Path) -> None:
+    network, path = architecture("enet"), tmp_path / "enet.h5"
+    save_weights(path, replace(random_weights(network, 0), tap_scales={"initial": 0.5, "1.1": 3.0}))
+    assert load_network("enet", path).tap_scales == {"initial": 0.5, "1.1": 3.0}
+    with h5py.File(path, "r+") as file:
+        file.attrs["tap_scale.1.1"] = -1.0
+    with pytest.raises(WeightsError, match=r"the scale of 1\.1 is no positive number"):
+        load_weights(path, network)
 
 
 def test_names_of_weights() -> None:

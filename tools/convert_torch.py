@@ -25,7 +25,7 @@ from minitorch_style.convert import convert
 from minitorch_style.errors import CheckpointError, StyleError
 from minitorch_style.hdf5 import save_weights
 from minitorch_style.kernels import kernel_set
-from minitorch_style.layers import Add, Affine, Concat, Conv2d, MaxPool2d, PReLU, ReLU
+from minitorch_style.layers import Add, Affine, Concat, Conv2d, ConvTranspose2d, MaxPool2d, MaxUnpool2d, PReLU, ReLU
 from minitorch_style.network import Network
 from minitorch_style.networks import INPUT, Architecture, architecture
 from minitorch_style.weights import Weights
@@ -46,6 +46,7 @@ def torch_graph(
         for values in (network.normalisation.mean, network.normalisation.scale)
     )
     values: dict[str, torch.Tensor] = {INPUT: (pixels - mean) * scale}
+    places: dict[str, torch.Tensor] = {}
     for node in target.until(taps):
         layer, inputs = node.layer, [values[name] for name in node.inputs]
         weight: Any = parameters.get(f"{node.name}.weight")
@@ -57,8 +58,19 @@ def torch_graph(
         elif isinstance(layer, PReLU):
             value = functional.prelu(inputs[0], weight)
         elif isinstance(layer, MaxPool2d):
-            value = functional.max_pool2d(
-                inputs[0], layer.kernel_size, layer.stride, layer.padding, ceil_mode=layer.ceil_mode
+            value, places[node.name] = functional.max_pool2d(
+                inputs[0],
+                layer.kernel_size,
+                layer.stride,
+                layer.padding,
+                ceil_mode=layer.ceil_mode,
+                return_indices=True,
+            )
+        elif isinstance(layer, MaxUnpool2d):
+            value = functional.max_unpool2d(inputs[0], places[node.inputs[1]], 2)
+        elif isinstance(layer, ConvTranspose2d):
+            value = functional.conv_transpose2d(
+                inputs[0], weight.transpose(0, 1), bias, layer.stride, layer.padding, layer.output_padding
             )
         elif isinstance(layer, Affine):
             value = inputs[0] * weight.view(1, -1, 1, 1) + bias.view(1, -1, 1, 1)

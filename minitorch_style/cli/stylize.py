@@ -17,7 +17,7 @@ from minitorch_style.kernels import KERNEL_SETS
 from minitorch_style.network import POOLINGS
 from minitorch_style.networks import NETWORKS
 from minitorch_style.optimizers import OPTIMIZERS
-from minitorch_style.settings import PRESETS, Settings
+from minitorch_style.settings import PRESETS, REGIONS, Settings
 from minitorch_style.transfer import Iteration, Job, prepare
 from minitorch_style.transfer import run as run_job
 
@@ -65,6 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option("seed", "for --init random", type=int)
     option("preserve_color", "keep the photo's colours, take only light and dark from the painting",
            action="store_true")  # fmt: skip
+    option("region", "paint only the people in the photo, or only everything else", choices=REGIONS)
     option("kernels", "numba is fast, numpy runs anywhere", choices=KERNEL_SETS)
     parser.add_argument("--save-every", type=int, metavar="N", help="also write the picture after every N iterations")
     add_threads(parser)

@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,8 @@ from minitorch_style.hdf5 import is_hdf5, load_keras, load_weights, network_of, 
 from minitorch_style.images import load_picture
 from minitorch_style.library import PUBLISHED, bundled, installed, user_directory
 from minitorch_style.network import Network
-from minitorch_style.networks import NETWORKS, architecture
-from minitorch_style.normalise import normalised
+from minitorch_style.networks import NETWORKS, architecture, stored_architecture
+from minitorch_style.normalise import mean_activations, normalised
 from minitorch_style.weights import Weights
 
 HELP = "List, install, inspect, convert, verify and normalise weight files."
@@ -62,7 +63,7 @@ def _list(as_json: bool) -> None:
     rows: list[dict[str, Any]] = []
     for where, files in (("bundled", bundled()), ("installed", installed())):
         for name, path in files.items():
-            found = load_weights(path, architecture(name))
+            found = load_weights(path, stored_architecture(name))
             size = path.stat().st_size
             rows.append({"network": name, "where": where, "bytes": size, "trained": found.trained, **found.provenance})
     if as_json:
@@ -96,7 +97,7 @@ def _info(path: Path) -> None:
         if fitting := _keras_fits(path):
             print(f"{path}: a VGG saved by Keras\nfits: {', '.join(fitting)}")
             return
-        found = load_weights(path, architecture(network_of(path)))
+        found = load_weights(path, stored_architecture(network_of(path)))
         print(f"{path}: weights of {found.network}{'' if found.trained else ' (untrained)'}")
         print(f"  mean {found.normalisation.mean}, scale {found.normalisation.scale}")
         for key, text in found.provenance.items():
@@ -114,7 +115,7 @@ def _stored(output: Path, weights: Weights, half: bool) -> None:
     if not output.parent.is_dir():
         raise WeightsError(f"{output}: the folder {output.parent} does not exist")
     save_weights(output, weights, half)
-    load_weights(output, architecture(weights.network))
+    load_weights(output, stored_architecture(weights.network))
     print(f"{output}: weights of {weights.network}, {output.stat().st_size / 1e6:.2f} MB")
 
 
@@ -154,9 +155,10 @@ def _normalise(options: argparse.Namespace) -> None:
     if not files:
         raise WeightsError(f"{options.pictures}: holds no pictures")
     network = Network(target, found.parameters, found.normalisation)
-    scaled = normalised(network, (load_picture(path, PICTURE_SIZE).pixels for path in files))
-    provenance = {**found.provenance, "normalised": f"every channel to mean activation 1 over {len(files)} pictures"}
-    weights = Weights(found.network, scaled, found.normalisation, provenance, found.trained)
+    means = mean_activations(network, (load_picture(path, PICTURE_SIZE).pixels for path in files))
+    scaled, scales = normalised(target, found.parameters, means)
+    provenance = {**found.provenance, "normalised": f"to mean activation 1 over {len(files)} pictures"}
+    weights = replace(found, parameters=scaled, tap_scales=scales, provenance=provenance)
     _stored(options.output, weights, options.half)
 
 
@@ -167,7 +169,7 @@ def run(options: argparse.Namespace) -> int:
         _info(options.file)
     elif options.action == "verify":
         network = network_of(options.file)
-        load_weights(options.file, architecture(network))
+        load_weights(options.file, stored_architecture(network))
         print(f"{options.file}: sound weights of {network}")
     elif options.action == "install":
         _install(options.name, options.quiet)

@@ -6,10 +6,21 @@ from collections.abc import Callable
 
 from minitorch_style.errors import SettingsError
 from minitorch_style.networks.architecture import INPUT, Architecture, Node
+from minitorch_style.networks.decoders import LOGITS, enet_decoder, segnet_decoder
 from minitorch_style.networks.enet import enet
 from minitorch_style.networks.vgg import vgg
 
-__all__ = ["INPUT", "NETWORKS", "Architecture", "Node", "architecture"]
+__all__ = [
+    "DECODERS",
+    "INPUT",
+    "LOGITS",
+    "NETWORKS",
+    "Architecture",
+    "Node",
+    "architecture",
+    "decoder",
+    "stored_architecture",
+]
 
 NETWORKS: dict[str, Callable[[], Architecture]] = {
     "vgg16": lambda: vgg("vgg16", 16),
@@ -22,9 +33,29 @@ NETWORKS: dict[str, Callable[[], Architecture]] = {
     "enet": enet,
 }
 
+# What continues an encoder to a person finder.
+DECODERS: dict[str, Callable[[], Architecture]] = {
+    "segnet": lambda: segnet_decoder("segnet-decoder"),
+    "distilled": lambda: segnet_decoder("distilled-decoder", width=8),
+    "enet": lambda: enet_decoder("enet-decoder"),
+}
+
 
 def architecture(name: str) -> Architecture:
     """The network called `name`. SettingsError lists the names there are."""
     if name not in NETWORKS:
         raise SettingsError(f"no network {name!r}; there are {', '.join(NETWORKS)}")
     return NETWORKS[name]()
+
+
+def decoder(name: str) -> Architecture:
+    """The decoder of the encoder called `name`: nodes that continue its graph up to the tap `LOGITS`."""
+    if name not in DECODERS:
+        raise SettingsError(f"{name} finds no people; {', '.join(DECODERS)} do")
+    return DECODERS[name]()
+
+
+def stored_architecture(name: str) -> Architecture:
+    """What a weight file may be for: a network or a decoder. SettingsError for other names."""
+    decoders = {build().name: build for build in DECODERS.values()}
+    return decoders[name]() if name in decoders else architecture(name)

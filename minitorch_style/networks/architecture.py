@@ -109,6 +109,10 @@ class Architecture:
             )
         return seen[self.nodes[-1].name][0]
 
+    def continued(self, decoder: Architecture) -> Architecture:
+        """This encoder and the decoder that continues it as one graph, with the taps of both."""
+        return replace(self, nodes=self.nodes + decoder.nodes, taps={**self.taps, **decoder.taps})
+
     def with_average_pooling(self) -> Architecture:
         """Average in place of max pooling, which Gatys et al. found to give a smoother gradient."""
 

@@ -22,6 +22,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from tools.training.runs import CHECKPOINT, read_run, save_atomically
 from tools.training.students import VggEncoder
 from tools.training.teachers import quarter_vgg19, vgg19_to_conv31
 
@@ -87,15 +88,9 @@ def distance(mapped: torch.Tensor, target: torch.Tensor, gram_weight: float) -> 
     return left + gram_weight * error.mean(), left.item()
 
 
-def save_atomically(state: dict, path: Path) -> None:
-    temporary = path.with_suffix(".tmp")
-    torch.save(state, temporary)
-    temporary.replace(path)
-
-
 def student_weights(run: Path) -> tuple[dict[str, np.ndarray], int]:
     """({engine's parameter name: array}, steps trained) of the student in a run's last checkpoint."""
-    state = torch.load(run / "checkpoint.pt", weights_only=True)
+    state = read_run(run)
     parameters = {}
     for key, tensor in state["student"].items():
         if key.startswith("convs."):
@@ -136,7 +131,7 @@ def main() -> None:
         module.to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam([*student.parameters(), *maps.parameters()], lr=args.lr)
 
-    start, checkpoint = 0, args.out / "checkpoint.pt"
+    start, checkpoint = 0, args.out / CHECKPOINT
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True)
         student.load_state_dict(state["student"])

@@ -1,0 +1,52 @@
+"""Person finders: an encoder continued by its decoder, asked where in a photo the people are."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minitorch_style.errors import WeightsError
+from minitorch_style.images import resized
+from minitorch_style.kernels import kernel_set
+from minitorch_style.kernels.buffers import Array
+from minitorch_style.library import find_decoder, find_weights
+from minitorch_style.network import Network
+from minitorch_style.networks import LOGITS, architecture, decoder
+
+VIEW = 128  # a photo is seen at about VIEW² pixels, the scale the networks were trained at
+MULTIPLE = 32  # five pools undo themselves only for such sides
+
+
+def load_segmenter(name: str, kernels: str = "auto") -> Network:
+    """Encoder and decoder `name` (see DECODERS) as one network, with the weights that come with the package.
+
+    SettingsError for a network without decoder, WeightsError if one of the two has no weights here.
+    """
+    behind = decoder(name)
+    encoder = architecture(name)
+    weights, more = find_weights(encoder, None), find_decoder(behind)
+    if weights.provenance.get("run") != more.provenance.get("run"):
+        raise WeightsError(f"the weights of {name} and of its decoder are from different training runs")
+    return Network(
+        encoder.continued(behind),
+        {**weights.parameters, **more.parameters},
+        weights.normalisation,
+        kernel_set(kernels),
+        weights.provenance,
+        weights.trained,
+    )
+
+
+def view_size(size: tuple[int, int]) -> tuple[int, int]:
+    """(height, width) at which a photo of `size` is seen: its aspect, about VIEW² pixels, multiples of 32."""
+    factor = VIEW / (size[0] * size[1]) ** 0.5
+    rows, columns = (max(1, round(side * factor / MULTIPLE)) * MULTIPLE for side in size)
+    return rows, columns
+
+
+def person_probability(pixels: Array, segmenter: Network) -> Array:
+    """(H, W) in [0, 1] for pixels (H, W, 3): how likely each shows a person."""
+    size = (pixels.shape[0], pixels.shape[1])
+    logits = segmenter.features(resized(pixels, view_size(size), "bilinear"), [LOGITS])[LOGITS]
+    background, person = np.moveaxis(resized(logits, size, "bilinear"), 2, 0)
+    likely: Array = (1 / (1 + np.exp(np.clip(background - person, -60, 60)))).astype(np.float32)
+    return likely

@@ -1,0 +1,34 @@
+"""The course of a training run as a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+from matplotlib import pyplot
+
+
+def draw(rows: list[dict[str, Any]], path: Path, title: str) -> None:
+    """Loss, accuracy and IoU by epoch → PNG."""
+    figure, axes = pyplot.subplots(1, 3, figsize=(12, 3.5), layout="constrained")
+    epochs = [int(row["epoch"]) for row in rows]
+    shown = (
+        ("loss", ("loss",)),
+        ("accuracy, %", ("accuracy", "val_accuracy")),
+        ("IoU of person, %", ("person_iou", "val_person_iou")),
+    )
+    for axis, (label, columns) in zip(axes, shown, strict=True):
+        for column in columns:
+            name = "validation" if column.startswith("val_") else "training crops"
+            axis.plot(epochs, [float(row[column]) for row in rows], marker=".", label=name)
+        axis.set_xlabel("epoch")
+        axis.set_ylabel(label)
+        axis.legend()
+    figure.suptitle(title)
+    temporary = path.with_suffix(".tmp.png")
+    figure.savefig(temporary, dpi=100)
+    pyplot.close(figure)
+    temporary.replace(path)

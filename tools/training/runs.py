@@ -1,0 +1,47 @@
+"""A training run on disk: RUN/checkpoint.pt, written whole or not at all, and the networks in it."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from minitorch_style.errors import CheckpointError
+from minitorch_style.networks import Architecture, architecture, decoder
+from tools.training.network import TrainableNetwork
+
+CHECKPOINT = "checkpoint.pt"
+
+
+def segmenter(model: str) -> Architecture:
+    """Encoder and decoder of `model` as one network."""
+    return architecture(model).continued(decoder(model))
+
+
+def save_atomically(state: dict[str, Any], path: Path) -> None:
+    """Written under another name and renamed: a run killed at any moment leaves the last checkpoint."""
+    temporary = path.with_suffix(".tmp")
+    torch.save(state, temporary)
+    temporary.replace(path)
+
+
+def read_run(run: Path) -> dict[str, Any]:
+    """The last checkpoint of a run. CheckpointError where there is none."""
+    path = run / CHECKPOINT
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path}: no such checkpoint") from error
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise CheckpointError(f"{path}: not a checkpoint ({error})") from error
+    return state
+
+
+def load_run(run: Path) -> tuple[TrainableNetwork, dict[str, Any]]:
+    """The network of a run, ready to be asked, and its checkpoint."""
+    state = read_run(run)
+    network = TrainableNetwork(segmenter(state["model"])).to(memory_format=torch.channels_last)
+    network.load_named_state(state["network"])
+    return network.eval(), state
