@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from minitorch_style.errors import CheckpointError
 from minitorch_style.kernels.buffers import Array
-from minitorch_style.layers import Affine, Conv2d, MaxPool2d
+from minitorch_style.layers import Affine, Conv2d, ConvTranspose2d, MaxPool2d
 from minitorch_style.networks import INPUT, NETWORKS, Architecture, architecture
 from minitorch_style.plan import Normalisation
 from minitorch_style.weights import IMAGENET, Weights, differences
@@ -59,7 +59,7 @@ class Scheme:
 
 def schemes(target: Architecture) -> list[Scheme]:
     """Every scheme by which a checkpoint could hold this network."""
-    convolutions = [node for node in target.nodes if isinstance(node.layer, Conv2d)]
+    convolutions = [node for node in target.nodes if isinstance(node.layer, Conv2d | ConvTranspose2d)]
     own_norms = {node.name: f"{node.name}_norm" for node in convolutions if node.batch_norm}
     own = {node.name: node.name for node in convolutions}
     found = [Scheme("our training code", own, own_norms), Scheme("our training code, no batch norm", own)]
@@ -90,11 +90,14 @@ def _positions(target: Architecture, places: int) -> dict[str, int]:
     return names
 
 
-def _folded(state: State, conv: str, norm: str | None, eps: float) -> tuple[Doubles, Doubles]:
-    """Weight (out, in, kh, kw) and bias with the batch norm after it: w·γ/√(σ²+ε), (b − μ)·γ/√(σ²+ε) + β."""
+def _folded(state: State, conv: str, norm: str | None, eps: float, turned: bool = False) -> tuple[Doubles, Doubles]:
+    """Weight (out, in, kh, kw) and bias with the batch norm after it: w·γ/√(σ²+ε), (b − μ)·γ/√(σ²+ε) + β. `turned`:
+    the checkpoint has it as (in, out, kh, kw), a transposed convolution."""
     weight = state[f"{conv}.weight"].astype(np.float64)
     if weight.ndim != 4:
         raise CheckpointError(f"{conv}.weight: expected (out, in, kh, kw), got {weight.shape}")
+    if turned:
+        weight = weight.transpose(1, 0, 2, 3)
     bias = state[f"{conv}.bias"].astype(np.float64) if f"{conv}.bias" in state else np.zeros(weight.shape[0])
     if norm is None:
         return weight, bias
@@ -155,8 +158,9 @@ def convert(state: State, target: Architecture) -> Weights:
     parameters: dict[str, Array] = {}
     for node in target.nodes:
         shapes = node.parameter_shapes()
-        if isinstance(node.layer, Conv2d):
-            weight, bias = _folded(state, found.convolutions[node.name], found.norms.get(node.name), eps)
+        if isinstance(node.layer, Conv2d | ConvTranspose2d):
+            turned = isinstance(node.layer, ConvTranspose2d)
+            weight, bias = _folded(state, found.convolutions[node.name], found.norms.get(node.name), eps, turned)
             if matrix is not None and INPUT in node.inputs:
                 if weight.shape[1] != 3:
                     raise CheckpointError(f"{node.name}: expected 3 input channels, got {weight.shape[1]}")

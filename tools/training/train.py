@@ -187,7 +187,7 @@ class Trainer:
         """One step; (loss, confusion counts of the batch)."""
         torch.manual_seed(self.options.seed * 1_000_003 + self.step)  # what dropout draws, resumed or not
         self.network.train()
-        warm = min(1.0, (self.step + 1) / WARM_UP)
+        warm = min(1.0, (self.step + 1) / min(WARM_UP, 1 + self.total // 10))
         for group in self.optimizer.param_groups:
             cosine = 0.5 * (1 + math.cos(math.pi * self.step / self.total))
             group["lr"] = self.options.lr * group["factor"] * warm * cosine
