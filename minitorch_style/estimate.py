@@ -53,7 +53,9 @@ def estimate(network: Network, plan: Plan, style_sizes: list[tuple[int, int]], s
     pass_seconds = sum(2 * step.macs / (rate * RELATIVE_SPEED.get(step.algorithm, 1.0)) for step in plan.steps)
     iteration = 2 * pass_seconds + 3 * plan.nbytes / MOVED_BYTES_A_SECOND
     iteration += values * OPTIMIZER_SECONDS.get(settings.optimizer, 0.0)
-    return Estimate(nbytes, settings.iterations * iteration)
+    # Each coarser scale has a quarter of the pixels.
+    share = sum(0.25**halvings for halvings in range(settings.scales))
+    return Estimate(nbytes, settings.iterations * iteration * share)
 
 
 def available_memory() -> int | None:

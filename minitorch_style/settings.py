@@ -26,6 +26,7 @@ class Settings:
     model: str = "distilled-perceptual"
     weights: str | None = None
     iterations: int = 100
+    scales: int = 1
     size: int = 512
     style_size: int | None = None
     content_weight: float = 2e-4
@@ -44,7 +45,7 @@ class Settings:
     balanced: bool = True
 
     def __post_init__(self) -> None:
-        for name, least in (("iterations", 1), ("size", 16), ("seed", 0)):
+        for name, least in (("iterations", 1), ("scales", 1), ("size", 16), ("seed", 0)):
             if getattr(self, name) < least:
                 raise SettingsError(f"{name} must be at least {least}, is {getattr(self, name)}")
         if self.style_size is not None and self.style_size < 16:

@@ -36,6 +36,9 @@ class Iteration:
     milliseconds: float
 
 
+Progress: TypeAlias = Callable[[Iteration, Callable[[], Bytes]], "bool | None"]
+
+
 @dataclass(frozen=True)
 class Job:
     """A transfer made ready: everything read and checked, nothing computed yet."""
@@ -136,18 +139,26 @@ def prepare(
         *((settings.style_layers or architecture.style_layers) if settings.style_weight else ()),
     ]
     plan = network.plan(photo.size, taps)
+    if settings.scales > 1:  # so that a picture too small for the coarsest is refused now
+        network.plan(_scaled(photo.size, 0.5 ** (settings.scales - 1)), taps)
     expected = estimate(network, plan, [painting.size for painting in paintings], settings)
     require_memory(expected.nbytes, photo.size, available_memory())
     return Job(network, photo, paintings, settings, expected, start, _mask(settings, photo))
 
 
-def objective_of(job: Job) -> Objective:
-    """The objective of a job, its weights balanced as `Settings` describes."""
+def objective_of(job: Job, size: tuple[int, int] | None = None) -> Objective:
+    """The objective of a job, its weights balanced as `Settings` describes, for a picture of `size` (the photo's by
+    default); the paintings shrink along."""
     settings = job.settings
+    photo, paintings = job.content.pixels, [painting.pixels for painting in job.styles]
+    if size is not None and size != job.content.size:
+        factor = size[0] / job.content.size[0]
+        photo = resized(photo, size)
+        paintings = [resized(painting, _scaled(painting.shape, factor)) for painting in paintings]
     objective = Objective(
         job.network,
-        job.content.pixels,
-        [painting.pixels for painting in job.styles],
+        photo,
+        paintings,
         content_weight=settings.content_weight,
         style_weight=settings.style_weight,
         content_layers=settings.content_layers,
@@ -163,59 +174,112 @@ def objective_of(job: Job) -> Objective:
     return objective
 
 
-def run(job: Job, progress: Callable[[Iteration, Callable[[], Bytes]], bool | None] | None = None) -> Result:
-    """Does a job. `progress(iteration, picture)` is called after each iteration, `picture()` gives the image as it then
-    is; True ends the run. KeyboardInterrupt ends it too: both return the best picture so far."""
-    settings, began = job.settings, time.perf_counter()
-    history: list[Iteration] = []
-    interrupted, message = False, "interrupted"
+def _scaled(shape: tuple[int, ...], factor: float) -> tuple[int, int]:
+    return max(1, round(shape[0] * factor)), max(1, round(shape[1] * factor))
 
-    def finished(pixels: Array) -> Bytes:
-        photo = job.content.pixels
-        if settings.preserve_color:
+
+def sizes_of(job: Job) -> list[tuple[int, int]]:
+    """The sizes at which a job is done, one after another: the last is the photo's own."""
+    return [_scaled(job.content.size, 0.5**halvings) for halvings in reversed(range(job.settings.scales))]
+
+
+class _Run:
+    """A job under way: the history so far, and the best picture so far, of the scale that is being worked at."""
+
+    def __init__(self, job: Job, progress: Progress | None) -> None:
+        self.job, self.progress = job, progress
+        self.history: list[Iteration] = []
+        self.last = time.perf_counter()
+        self.start = job.start  # at the current scale
+        self.watched: Tracked | None = None
+        self.message = "interrupted"
+        self.interrupted = False
+
+    def milliseconds(self) -> float:
+        """Since this was last asked."""
+        before, self.last = self.last, time.perf_counter()
+        return 1e3 * (self.last - before)
+
+    @property
+    def best(self) -> Array:
+        return self.start if self.watched is None or self.watched.best is None else self.watched.best
+
+    def finished(self, pixels: Array) -> Bytes:
+        """A picture of any scale as the image of the photo's size that it stands for."""
+        job, photo = self.job, self.job.content.pixels
+        pixels = resized(pixels, job.content.size) if pixels.shape != photo.shape else pixels
+        if job.settings.preserve_color:
             pixels = keep_colours(pixels, photo)
         if job.mask is not None:
             pixels = photo + job.mask * (np.clip(pixels, 0, 1) - photo)
         return to_bytes(pixels)
 
-    watched: Tracked | None = None
-    try:
-        objective = objective_of(job)
-        watched = Tracked(objective)
-        first, _ = watched(job.start)
-        history.append(Iteration(0, first, objective.terms, first, 1e3 * (time.perf_counter() - began)))
-        last = time.perf_counter()
+    def work(self) -> None:
+        sizes = sizes_of(self.job)
+        changed: Array | None = None  # what the scale before has changed
+        for size in sizes:
+            self.watched, self.start = None, resized(self.job.start, size)
+            if changed is not None:
+                self.start = self.start + resized(changed, size)
+            origin = resized(self.job.start, size)
+            self.work_at(size, last=size == sizes[-1])
+            if self.interrupted:
+                return
+            changed = self.best - origin
+
+    def work_at(self, size: tuple[int, int], last: bool) -> None:
+        settings, done = self.job.settings, len(self.history) and self.history[-1].number
+        objective = objective_of(self.job, size)
+        watched = self.watched = Tracked(objective)
+        first, _ = watched(self.start)
+        if not self.history:
+            self.history.append(Iteration(0, first, objective.terms, first, self.milliseconds()))
 
         def after(number: int, loss: float, pixels: Array) -> bool | None:
-            nonlocal last
-            assert watched is not None
-            now = time.perf_counter()
-            history.append(Iteration(number, loss, objective.terms, watched.best_loss, 1e3 * (now - last)))
-            wish = progress(history[-1], lambda: finished(pixels)) if progress else None
-            last = time.perf_counter()
+            step = Iteration(done + number, loss, objective.terms, watched.best_loss, self.milliseconds())
+            self.history.append(step)
+            wish = self.progress(step, lambda: self.finished(pixels)) if self.progress else None
+            self.last = time.perf_counter()
             return wish
 
-        message = optimizer(settings.optimizer)(
-            watched, job.start, settings.iterations, after, job.network.kernels
-        ).message
-        interrupted = message == "stopped by the callback"
+        kernels = self.job.network.kernels
+        ended = optimizer(settings.optimizer)(watched, self.start, settings.iterations, after, kernels)
+        self.message = ended.message
+        self.interrupted = ended.message == "stopped by the callback"
+
+
+def run(job: Job, progress: Progress | None = None) -> Result:
+    """Does a job. `progress(iteration, picture)` is called after each iteration, `picture()` gives the image as it then
+    is; True ends the run. KeyboardInterrupt ends it too: both return the best picture so far."""
+    settings, began = job.settings, time.perf_counter()
+    running = _Run(job, progress)
+    try:
+        running.work()
     except KeyboardInterrupt:
-        interrupted = True
-    best = job.start if watched is None or watched.best is None else watched.best
+        running.interrupted = True
+    loss = running.watched.best_loss if running.watched else float("nan")
     metadata = {
         "Software": "minitorch_style",
         **settings.as_texts(),
-        "minitorch_style.final_loss": repr(watched.best_loss if watched else float("nan")),
+        "minitorch_style.final_loss": repr(loss),
     }
-    seconds = time.perf_counter() - began
-    return Result(finished(best), job.content.alpha, history, settings, seconds, message, interrupted, metadata)
+    return Result(
+        running.finished(running.best),
+        job.content.alpha,
+        running.history,
+        settings,
+        time.perf_counter() - began,
+        running.message,
+        running.interrupted,
+        metadata,
+    )
 
 
 def stylize(
     content: Source,
     style: Source | Sequence[Source],
     network: Network | None = None,
-    progress: Callable[[Iteration, Callable[[], Bytes]], bool | None] | None = None,
+    progress: Progress | None = None,
     **settings: Any,
 ) -> Result:
     """The photo `content` painted in the manner of `style`: files, `Picture`s, or pixels (H, W, 3), uint8 or floats in

@@ -30,6 +30,7 @@ ROOMS = [
     "normalise",
     "losses",
     "objective",
+    "profile",
     "optimizers",
     "segment",
     "settings",

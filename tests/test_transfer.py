@@ -168,3 +168,26 @@ def test_too_little_memory_is_said_with_the_size_that_fits() -> None:
     require_memory(10**9, (800, 600), 2 * 10**9)
     with pytest.raises(SettingsError, match=r"about 4.0 GB and 1.0 GB are free; --size 368"):
         require_memory(4 * 10**9, (800, 600), 10**9)
+
+
+def test_scales_carry_over_what_was_done(network: ms.Network, photo: np.ndarray, painting: np.ndarray) -> None:
+    """Iterations go on counting; the finest scale begins below the photo's own loss, and ends lower than it began."""
+    coarse = ms.stylize(photo, painting, network, size=64, iterations=6, scales=2)
+    plain = ms.stylize(photo, painting, network, size=64, iterations=6)
+    assert [step.number for step in coarse.history] == list(range(13)) and coarse.image.shape == plain.image.shape
+    assert coarse.history[7].loss < plain.history[0].loss and coarse.history[-1].loss < coarse.history[7].loss
+    assert coarse.history[-1].best_loss < plain.history[-1].best_loss, (
+        "the same work at the finest scale, and some before"
+    )
+
+
+def test_scales_that_leave_too_little(network: ms.Network, photo: np.ndarray, painting: np.ndarray) -> None:
+    with pytest.raises(ShapeError):
+        transfer.prepare(photo, painting, Settings(size=64, scales=6), network)
+
+
+def test_a_run_stopped_at_a_coarse_scale_gives_a_whole_picture(
+    network: ms.Network, photo: np.ndarray, painting: np.ndarray
+) -> None:
+    stopped = ms.stylize(photo, painting, network, lambda step, picture: step.number == 2, iterations=4, scales=2)
+    assert stopped.interrupted and stopped.image.shape == photo.shape and len(stopped.history) == 3

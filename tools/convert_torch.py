@@ -47,7 +47,9 @@ def torch_graph(
     )
     values: dict[str, torch.Tensor] = {INPUT: (pixels - mean) * scale}
     places: dict[str, torch.Tensor] = {}
-    for node in target.until(taps):
+    nodes = target.until(taps)
+    undone = {node.inputs[1] for node in nodes if isinstance(node.layer, MaxUnpool2d)}
+    for node in nodes:
         layer, inputs = node.layer, [values[name] for name in node.inputs]
         weight: Any = parameters.get(f"{node.name}.weight")
         bias: Any = parameters.get(f"{node.name}.bias")
@@ -58,14 +60,10 @@ def torch_graph(
         elif isinstance(layer, PReLU):
             value = functional.prelu(inputs[0], weight)
         elif isinstance(layer, MaxPool2d):
-            value, places[node.name] = functional.max_pool2d(
-                inputs[0],
-                layer.kernel_size,
-                layer.stride,
-                layer.padding,
-                ceil_mode=layer.ceil_mode,
-                return_indices=True,
-            )
+            pool = functional.max_pool2d_with_indices if node.name in undone else functional.max_pool2d
+            value = pool(inputs[0], layer.kernel_size, layer.stride, layer.padding, ceil_mode=layer.ceil_mode)
+            if node.name in undone:
+                value, places[node.name] = value
         elif isinstance(layer, MaxUnpool2d):
             value = functional.max_unpool2d(inputs[0], places[node.inputs[1]], 2)
         elif isinstance(layer, ConvTranspose2d):

@@ -9,10 +9,17 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import NoReturn
 
-from minitorch_style.cli import bench, networks, segment, stylize, weights
+from minitorch_style.cli import bench, networks, segment, stylize, warmup, weights
 from minitorch_style.errors import StyleError
 
-COMMANDS = {"stylize": stylize, "segment": segment, "networks": networks, "bench": bench, "weights": weights}
+COMMANDS = {
+    "stylize": stylize,
+    "segment": segment,
+    "networks": networks,
+    "weights": weights,
+    "bench": bench,
+    "warmup": warmup,
+}
 
 
 def _terminated(number: int, frame: FrameType | None) -> None:

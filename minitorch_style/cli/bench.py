@@ -22,6 +22,7 @@ from minitorch_style.network import load_network
 from minitorch_style.networks import NETWORKS
 from minitorch_style.objective import Objective
 from minitorch_style.optimizers import OPTIMIZERS, optimizer
+from minitorch_style.profile import profile
 
 HELP = "Measure a network on this machine: medians over repeated runs on random pictures."
 
@@ -38,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--repeat", type=int, default=20, metavar="R", help="measurements of each (default: 20)")
     parser.add_argument("--kernels", choices=KERNEL_SETS, default="auto")
     parser.add_argument("--optimizer", choices=list(OPTIMIZERS), default="lbfgs")
+    parser.add_argument("--profile", action="store_true", help="each step's milliseconds and GFLOP/s, forward and back")
     add_threads(parser)
     parser.add_argument("--json", action="store_true", help="as JSON on stdout")
 
@@ -124,9 +126,33 @@ def measure(model: str, size: int, repeat: int, kernels: str, method: str) -> di
     }
 
 
+def _profile(options: argparse.Namespace) -> None:
+    rng = np.random.default_rng(0)
+    content, style, x = (rng.random((options.size, options.size, 3), np.float32) for _ in range(3))
+    objective = Objective(load_network(options.model, "random:0", options.kernels), content, style)
+    objective(x)
+    rows = profile(objective, x, options.repeat)
+    if options.json:
+        print(json.dumps(rows))
+        return
+    print(f"{'step':<20}{'algorithm':<14}{'output':>15}{'MB':>8}{'GFLOP':>8}{'forward ms':>12}{'GFLOP/s':>9}"
+          f"{'back ms':>10}{'GFLOP/s':>9}")  # fmt: skip
+    for row in rows[:-1]:
+        rates = [f"{row[key]:>9.0f}" if row[key] else f"{'':>9}" for key in ("forward_gflops", "backward_gflops")]
+        output = "×".join(str(side) for side in row["output"])
+        print(f"{row['step']:<20}{row['algorithm']:<14}{output:>15}{row['bytes'] / 1e6:>8.2f}{row['gflop']:>8.3f}"
+              f"{row['forward_ms']:>12.3f}{rates[0]}{row['backward_ms']:>10.3f}{rates[1]}")  # fmt: skip
+    forward, backward = (sum(row[key] for row in rows[:-1]) for key in ("forward_ms", "backward_ms"))
+    print(f"forward {forward:.2f} ms, back {backward:.2f} ms, losses {rows[-1]['forward_ms']:.2f} ms")
+
+
 def run(options: argparse.Namespace) -> int:
     if options.repeat < 2 or options.size < 16:
         raise SettingsError("--repeat must be at least 2 and --size at least 16")
+    if options.profile:
+        with limited(options.threads):
+            _profile(options)
+        return 0
     with limited(options.threads):
         record = measure(options.model, options.size, options.repeat, options.kernels, options.optimizer)
     if options.json:

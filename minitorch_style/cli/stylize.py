@@ -48,6 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option("model", "network that reads content and style", choices=list(NETWORKS), metavar="NAME")
     option("weights", "its weights: an HDF5 file, or random:SEED", metavar="FILE")
     option("iterations", "steps of the optimizer", type=int, metavar="N")
+    option("scales", "make the picture at 1/2, 1/4 … of its size first: 3 is quarter, half, whole; --iterations at each",
+           type=int, metavar="N")  # fmt: skip
     option("size", "longest side of the result in pixels; smaller photos are not enlarged", type=int, metavar="PX")
     option("style_size", "longest side of the paintings: larger gives larger strokes (default: --size)",
            type=int, metavar="PX")  # fmt: skip
@@ -81,12 +83,17 @@ def settings_of(options: argparse.Namespace) -> Settings:
     return Settings(**{**PRESETS[options.preset], **given})
 
 
+def iterations_of(settings: Settings) -> str:
+    scales = f" at each of {settings.scales} scales" if settings.scales > 1 else ""
+    return f"{settings.iterations} iterations{scales}"
+
+
 def _announce(job: Job, out: Path) -> None:
     height, width = job.content.size
     estimate = job.estimate
     print(
         f"{width}×{height} pixels, {job.network.name} ({job.network.kernels.name} kernels), "
-        f"{job.settings.iterations} iterations of {job.settings.optimizer} → {out}; "
+        f"{iterations_of(job.settings)} of {job.settings.optimizer} → {out}; "
         f"about {max(1, round(estimate.seconds))} s and {estimate.nbytes / 1e6:.0f} MB",
         file=sys.stderr,
     )
@@ -147,7 +154,7 @@ def run(options: argparse.Namespace) -> int:
         def preview(number: int, image: Bytes) -> None:
             save_picture(out.with_name(f"{out.stem}-{number:04d}{out.suffix}"), image, job.content.alpha)
 
-        progress = _Progress(settings.iterations, options, preview)
+        progress = _Progress(settings.iterations * settings.scales, options, preview)
         try:
             result = run_job(job, progress)
         finally:
@@ -164,7 +171,7 @@ def run(options: argparse.Namespace) -> int:
     if not options.quiet:
         if result.interrupted:
             print(f"interrupted after {done} iterations; the best picture so far is in {out}", file=sys.stderr)
-        elif done < settings.iterations:
+        elif done < settings.iterations * settings.scales:
             print(f"ended after {done} iterations: {result.message}", file=sys.stderr)
         print(f"{out} written after {result.seconds:.1f} s", file=sys.stderr)
     return 130 if result.interrupted else 0
