@@ -1,6 +1,7 @@
 """HDF5 weight files ↔ named arrays, checked against a network; the only importer of h5py.
 
-A file holds one dataset a parameter, named `node.parameter`, float32 or float16 (loaded as float32), and attributes:
+A file holds one dataset a parameter, named `node.parameter`, float32 or float16 (loaded as float32), or uint8: the signs
+of a convolution's weights, eight to a byte, with attributes `shape` and `scale`, one number a filter. Attributes:
 
     format "minitorch_style weights", version 1, network, mean, scale, channel_order (RGB or BGR), trained, checksum,
     any number `tap_scale.TAP` (see `Weights`) and any number of texts `provenance.KEY`: source, licence, how it was made.
@@ -12,6 +13,7 @@ convolution turned to RGB when it is loaded. The checksum is SHA-256 over names,
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import re
 import tempfile
@@ -44,6 +46,31 @@ def _checksum(arrays: Mapping[str, npt.NDArray[Any]]) -> str:
     return digest.hexdigest()
 
 
+def _is_binary(array: npt.NDArray[Any]) -> bool:
+    """Whether each filter of a convolution has but one size of weight."""
+    if array.ndim != 4 or not array.all():
+        return False
+    return bool(np.all(np.abs(array) == np.abs(array[:1, :1, :1])))
+
+
+def _shape(item: Any) -> tuple[int, ...]:
+    """The shape of the parameter that a dataset holds."""
+    return item.shape if item.dtype != np.uint8 else tuple(int(side) for side in item.attrs.get("shape", ()))
+
+
+def _values(item: Any, path: Path, name: str) -> npt.NDArray[Any]:
+    """A parameter as stored, bits unpacked to plus and minus their filter's scale."""
+    if item.dtype != np.uint8:
+        return np.asarray(item[()])
+    shape, scale = _shape(item), np.asarray(item.attrs.get("scale", ()))
+    count = math.prod(shape)
+    kinds = (np.dtype(np.float32), np.dtype(np.float16))
+    if scale.shape != shape[-1:] or scale.dtype not in kinds or item.shape != (-(-count // 8),):
+        raise WeightsError(f"{path}: {name} holds {item.shape} bytes of signs and {scale.shape} scales for {shape}")
+    signs = np.unpackbits(item[()], count=count).reshape(shape)
+    return np.where(signs == 1, scale, -scale)
+
+
 def save_weights(path: Path, weights: Weights, half: bool = False) -> None:
     """Writes a weight file, under a temporary name until it is whole. `half` stores float16."""
     import h5py
@@ -69,6 +96,10 @@ def save_weights(path: Path, weights: Weights, half: bool = False) -> None:
             for tap, factor in weights.tap_scales.items():
                 file.attrs[f"tap_scale.{tap}"] = factor
             for name, array in stored.items():
+                if _is_binary(array):
+                    dataset = file.create_dataset(name, data=np.packbits(~np.signbit(array)), track_times=False)
+                    dataset.attrs["shape"], dataset.attrs["scale"] = array.shape, np.abs(array[0, 0, 0])
+                    continue
                 packed = {"compression": "gzip", "shuffle": True} if half else {}
                 file.create_dataset(name, data=array, track_times=False, **packed)
         Path(temporary).chmod(0o644)
@@ -87,8 +118,8 @@ def _require_plain(item: Any, path: Path, name: str) -> None:
     filters = {creation.get_filter(index)[0] for index in range(creation.get_nfilters())}
     if layout == h5py.h5d.VIRTUAL or creation.get_external_count() or not filters <= KNOWN_FILTERS:
         raise WeightsError(f"{path}: {name} lies in other files, or behind an unknown filter")
-    if item.dtype.newbyteorder("=") not in (np.dtype(np.float32), np.dtype(np.float16)):
-        raise WeightsError(f"{path}: {name} is of type {item.dtype}, expected float32 or float16")
+    if item.dtype.newbyteorder("=") not in [np.dtype(kind) for kind in (np.float32, np.float16, np.uint8)]:
+        raise WeightsError(f"{path}: {name} is of type {item.dtype}, expected float32, float16 or packed bits")
 
 
 def _datasets(file: Any, path: Path) -> dict[str, Any]:
@@ -169,10 +200,10 @@ def _read(file: Any, path: Path, architecture: Architecture) -> Weights:
     network = str(_attribute(file, path, "network"))
     expected = architecture.parameter_shapes()
     datasets = _datasets(file, path)
-    problems = differences(expected, {name: item.shape for name, item in datasets.items()})
+    problems = differences(expected, {name: _shape(item) for name, item in datasets.items()})
     if problems:
         raise WeightsError(f"{path}: weights of {network!r} do not fit {architecture.name}: {'; '.join(problems)}")
-    stored = {name: datasets[name][()] for name in expected}
+    stored = {name: _values(datasets[name], path, name) for name in expected}
     if _checksum(stored) != _attribute(file, path, "checksum"):
         raise WeightsError(f"{path}: checksum does not match; the file is damaged")
     parameters = {name: np.ascontiguousarray(array, np.float32) for name, array in stored.items()}
@@ -217,14 +248,19 @@ def _turn_to_rgb(parameters: dict[str, Array], architecture: Architecture, path:
             parameters[name] = np.ascontiguousarray(parameters[name][:, :, ::-1])
 
 
-KERAS_LAYER = re.compile(r"(?:^|/)block(\d)_conv(\d)(?:/|$)")
-KERAS_INPUT = Normalisation(mean=(123.68 / 255, 116.779 / 255, 103.939 / 255), scale=(255.0, 255.0, 255.0))
+# {what a layer's groups are called: its name here}, for VGGs and for SqueezeNet as converted from Caffe, and what each
+# network was trained to see: RGB means of 0 to 255.
+KERAS_VGG = (re.compile(r"(?:^|/)block(\d)_(conv)(\d)(?:/|$)"), r"\2\1_\3", (123.68, 116.779, 103.939))
+KERAS_SQUEEZENET = (re.compile(r"/(conv1|fire\d)(?:/(\w+))?/[\w/]+$"), r"\1.\2", (122.679, 116.669, 104.006))
 
 
 def load_keras(path: Path, architecture: Architecture) -> Weights:
-    """The weights of a VGG that Keras saved: groups blockB_convI of a kernel (kh, kw, in, out) and a bias, for BGR of 0 to
-    255 less the mean. WeightsError as for `load_weights`; layers of a classifier are left out."""
+    """The weights of a VGG or SqueezeNet that Keras saved: groups blockB_convI, or fireN/LAYER, of a kernel (kh, kw, in,
+    out) and a bias, for BGR of 0 to 255 less the mean. WeightsError as for `load_weights`; layers of a classifier are
+    left out."""
     import h5py
+
+    pattern, naming, mean = KERAS_SQUEEZENET if architecture.name == "squeezenet" else KERAS_VGG
 
     parameters: dict[str, Array] = {}
     expected = architecture.parameter_shapes()
@@ -236,9 +272,10 @@ def load_keras(path: Path, architecture: Architecture) -> Weights:
             item, full = group[key], f"{name}/{key}"
             if isinstance(item, h5py.Group):
                 groups(item, full, depth + 1)
-            elif found := KERAS_LAYER.search(full):
+            elif found := pattern.search(full):
                 _require_plain(item, path, full)
-                target = f"conv{found[1]}_{found[2]}.{'bias' if len(item.shape) == 1 else 'weight'}"
+                layer = found.expand(naming).rstrip(".")
+                target = f"{layer}.{'bias' if len(item.shape) == 1 else 'weight'}"
                 if expected.get(target) != item.shape:
                     raise WeightsError(
                         f"{path}: {full} is {item.shape}, {architecture.name} has {expected.get(target)}"
@@ -248,7 +285,8 @@ def load_keras(path: Path, architecture: Architecture) -> Weights:
     with _opened(path) as file:
         groups(file, "", 0)
     if missing := [name for name in expected if name not in parameters]:
-        raise WeightsError(f"{path}: no VGG of Keras's for {architecture.name}: {', '.join(missing)} are missing")
+        raise WeightsError(f"{path}: no network of Keras's for {architecture.name}: {', '.join(missing)} are missing")
     _require_finite(parameters, path)
     _turn_to_rgb(parameters, architecture, path)
-    return Weights(architecture.name, parameters, KERAS_INPUT)
+    red, green, blue = (value / 255 for value in mean)
+    return Weights(architecture.name, parameters, Normalisation((red, green, blue), (255.0, 255.0, 255.0)))

@@ -177,6 +177,27 @@ class Affine(_Pointwise):
         return 0
 
 
+@dataclass(frozen=True)
+class Binarize(_Pointwise):
+    """high[c] where x > threshold[c], else low[c]: one bit a value (Rastegari et al. 2016, XNOR-Net).
+
+    Its derivative is taken as 1 within (high − low)/2 of the threshold and 0 beyond: the straight-through estimator.
+    """
+
+    num_features: int
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        if inputs[0][2] != self.num_features:
+            raise ShapeError(f"Binarize: expected {self.num_features} channels, got {inputs[0]}")
+        return inputs[0]
+
+    def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
+        return dict.fromkeys(("threshold", "low", "high"), (self.num_features,))
+
+    def macs(self, *inputs: Shape) -> int:
+        return 0
+
+
 @dataclass(frozen=True, init=False)
 class _Pool2d(_Parameterless):
     kernel_size: Pair

@@ -19,6 +19,7 @@ from minitorch_style.layers import (
     Add,
     Affine,
     AvgPool2d,
+    Binarize,
     Concat,
     Conv2d,
     ConvTranspose2d,
@@ -33,6 +34,7 @@ from minitorch_style.steps import (
     AddStep,
     AffineStep,
     AveragePoolStep,
+    BinarizeStep,
     ConcatStep,
     ConvolutionStep,
     LeakyStep,
@@ -179,6 +181,9 @@ class Plan:
             elif isinstance(layer, Affine):
                 weight, bias = parameters[f"{node.name}.weight"], parameters[f"{node.name}.bias"]
                 self.steps.append(AffineStep(node.name, node.inputs, kernels, weight, bias))
+            elif isinstance(layer, Binarize):
+                threshold, low, high = (parameters[f"{node.name}.{name}"] for name in ("threshold", "low", "high"))
+                self.steps.append(BinarizeStep(node.name, node.inputs, kernels, threshold, low, high))
             elif isinstance(layer, ConvTranspose2d | MaxUnpool2d) and self.gradient:
                 raise UnsupportedError(f"{node.name}: decoders have no gradient")
             elif isinstance(layer, ConvTranspose2d):
@@ -224,7 +229,7 @@ class Plan:
                 if isinstance(step, TransposedStep):
                     value.margin = max(value.margin, step.adjoint.grad_margin)
                     value.slack = max(value.slack, step.adjoint.grad_slack)
-                if isinstance(step, LeakyStep):
+                if isinstance(step, LeakyStep | BinarizeStep):
                     value.kept = True
             made = self._values[step.output]
             if isinstance(step, ConvolutionStep):

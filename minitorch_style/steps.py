@@ -186,6 +186,23 @@ class AffineStep(_Plain):
 
 
 @dataclass
+class BinarizeStep(_Plain):
+    threshold: Array
+    low: Array
+    high: Array
+    algorithm: str = "binarize"
+
+    def forward(self, inputs: list[Buffer], out: Buffer) -> None:
+        self.kernels.binarize(inputs[0], self.threshold, self.low, self.high, out)
+
+    def backward(
+        self, which: int, inputs: list[Buffer], dy: Buffer, dx: Buffer, accumulate: bool, gate: Gate | None
+    ) -> None:
+        reach = (self.high - self.low) / np.float32(2)
+        self.kernels.binarize_input_grad(dy, inputs[0], self.threshold, reach, dx, accumulate, gate)
+
+
+@dataclass
 class ConcatStep(_Plain):
     algorithm: str = "concat"
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from minitorch_style.kernels.buffers import Array
-from minitorch_style.layers import Affine, Conv2d, ConvTranspose2d, PReLU
+from minitorch_style.layers import Affine, Binarize, Conv2d, ConvTranspose2d, PReLU
 from minitorch_style.networks import Architecture
 from minitorch_style.plan import Normalisation
 
@@ -38,6 +38,8 @@ def random_weights(architecture: Architecture, seed: int) -> Weights:
                 value = rng.standard_normal(shape) * np.sqrt(2 / np.prod(shape[:3]))
             elif isinstance(node.layer, PReLU):
                 value = np.full(shape, 0.25)
+            elif isinstance(node.layer, Binarize):  # 0 or 1, about the middle of a rectified normal value
+                value = np.full(shape, {"threshold": 0.5, "low": 0.0, "high": 1.0}[name])
             else:
                 value = np.full(shape, float(isinstance(node.layer, Affine) and name == "weight"))
             parameters[f"{node.name}.{name}"] = value.astype(np.float32)

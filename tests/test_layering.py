@@ -22,6 +22,7 @@ ROOMS = [
     "steps",
     "plan",
     "weights",
+    "binarise",
     "hdf5",
     "library",
     "checkpoints",

@@ -25,7 +25,18 @@ from minitorch_style.convert import convert
 from minitorch_style.errors import CheckpointError, StyleError
 from minitorch_style.hdf5 import save_weights
 from minitorch_style.kernels import kernel_set
-from minitorch_style.layers import Add, Affine, Concat, Conv2d, ConvTranspose2d, MaxPool2d, MaxUnpool2d, PReLU, ReLU
+from minitorch_style.layers import (
+    Add,
+    Affine,
+    Binarize,
+    Concat,
+    Conv2d,
+    ConvTranspose2d,
+    MaxPool2d,
+    MaxUnpool2d,
+    PReLU,
+    ReLU,
+)
 from minitorch_style.network import Network
 from minitorch_style.networks import INPUT, Architecture, architecture
 from minitorch_style.weights import Weights
@@ -72,6 +83,11 @@ def torch_graph(
             )
         elif isinstance(layer, Affine):
             value = inputs[0] * weight.view(1, -1, 1, 1) + bias.view(1, -1, 1, 1)
+        elif isinstance(layer, Binarize):
+            threshold, low, high = (
+                parameters[f"{node.name}.{name}"].view(1, -1, 1, 1) for name in ("threshold", "low", "high")
+            )
+            value = torch.where(inputs[0] > threshold, high, low)
         elif isinstance(layer, Concat):
             value = torch.cat(inputs, 1)
         elif isinstance(layer, Add):

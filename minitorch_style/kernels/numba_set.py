@@ -99,6 +99,22 @@ class NumbaKernels:
                 out.flat, out.origin + first, out.row_step, out.shape[2], *out.shape[:2], accumulate,
             )  # fmt: skip
 
+    def binarize(self, x: Buffer, threshold: Array, low: Array, high: Array, out: Buffer) -> None:
+        with compute_lock:
+            pointwise.binarize(
+                x.flat, x.origin, x.row_step, threshold, low, high, out.flat, out.origin, out.row_step, *out.shape[:2]
+            )
+
+    def binarize_input_grad(
+        self, dy: Buffer, x: Buffer, threshold: Array, reach: Array, dx: Buffer, accumulate: bool, gate: Gate | None
+    ) -> None:
+        slope, output, origin, row_step = gate_parts(gate)
+        with compute_lock:
+            pointwise.binarize_input_grad(
+                dy.flat, dy.origin, dy.row_step, x.flat, x.origin, x.row_step, threshold, reach,
+                dx.flat, dx.origin, dx.row_step, *dx.shape[:2], slope, mode_of(accumulate, gate), output, origin, row_step,
+            )  # fmt: skip
+
     def concat(self, inputs: list[Buffer], out: Buffer) -> None:
         first = 0
         for x in inputs:

@@ -92,6 +92,17 @@ def affine_input_grad(dy: Values, weight: Values, dx: Values) -> Values:
     return dx
 
 
+def binarize(x: Values, threshold: Values, low: Values, high: Values, out: Values) -> Values:
+    out[...] = np.where(x > threshold, high, low)
+    return out
+
+
+def binarize_input_grad(dy: Values, x: Values, threshold: Values, reach: Values, dx: Values) -> Values:
+    """The straight-through estimator: dy where x lies within `reach` of the threshold, else 0."""
+    np.multiply(dy, np.abs(x - threshold) <= reach, out=dx)
+    return dx
+
+
 def _pool_padded(x: Values, spec: MaxPool2d | AvgPool2d, rows: int, columns: int, fill: float) -> Values:
     """x inside its padding, and as much more as windows beyond it need (ceil_mode)."""
     (kh, kw), (sh, sw), (ph, pw) = spec.kernel_size, spec.stride, spec.padding

@@ -99,6 +99,16 @@ class NumpyKernels:
     def affine_input_grad(self, dy: Buffer, weight: Array, dx: Buffer, accumulate: bool, gate: Gate | None) -> None:
         _deliver(lambda out: ops.affine_input_grad(dy.interior, weight, out), dx, accumulate, gate)
 
+    def binarize(self, x: Buffer, threshold: Array, low: Array, high: Array, out: Buffer) -> None:
+        ops.binarize(x.interior, threshold, low, high, out.interior)
+
+    def binarize_input_grad(
+        self, dy: Buffer, x: Buffer, threshold: Array, reach: Array, dx: Buffer, accumulate: bool, gate: Gate | None
+    ) -> None:
+        _deliver(
+            lambda out: ops.binarize_input_grad(dy.interior, x.interior, threshold, reach, out), dx, accumulate, gate
+        )
+
     def concat(self, inputs: list[Buffer], out: Buffer) -> None:
         ops.concat([x.interior for x in inputs], out.interior)
 

@@ -8,6 +8,7 @@ from minitorch_style.errors import SettingsError
 from minitorch_style.networks.architecture import INPUT, Architecture, Node
 from minitorch_style.networks.decoders import LOGITS, enet_decoder, segnet_decoder
 from minitorch_style.networks.enet import enet
+from minitorch_style.networks.squeezenet import squeezenet
 from minitorch_style.networks.vgg import vgg
 
 __all__ = [
@@ -31,6 +32,13 @@ NETWORKS: dict[str, Callable[[], Architecture]] = {
     "distilled": lambda: vgg("distilled", 16, width=8, batch_norm=True),
     "distilled-perceptual": lambda: vgg("distilled-perceptual", 16, width=8, last="conv5_1"),
     "enet": enet,
+    # Weights of one bit (BWN), and activations of one bit as well (XNOR-Net): made by tools/binarise.
+    "segnet-bwn": lambda: vgg("segnet-bwn", 16, batch_norm=True),
+    "distilled-bwn": lambda: vgg("distilled-bwn", 16, width=8, batch_norm=True),
+    "distilled-xnor": lambda: vgg("distilled-xnor", 16, width=8, batch_norm=True, binary_activations=True),
+    "perceptual-bwn": lambda: vgg("perceptual-bwn", 16, width=8, last="conv5_1"),
+    "perceptual-xnor": lambda: vgg("perceptual-xnor", 16, width=8, last="conv5_1", binary_activations=True),
+    "squeezenet": squeezenet,
 }
 
 # What continues an encoder to a person finder.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from minitorch_style.errors import SettingsError
-from minitorch_style.layers import Conv2d, MaxPool2d, ReLU
+from minitorch_style.layers import Binarize, Conv2d, MaxPool2d, ReLU
 from minitorch_style.networks.architecture import INPUT, Architecture, Node
 
 CONVOLUTIONS = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
@@ -13,10 +13,18 @@ STYLE_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
 CONTENT_LAYERS = ("conv4_2",)
 
 
-def vgg(name: str, depth: int, width: int = 64, last: str | None = None, batch_norm: bool = False) -> Architecture:
+def vgg(
+    name: str,
+    depth: int,
+    width: int = 64,
+    last: str | None = None,
+    batch_norm: bool = False,
+    binary_activations: bool = False,
+) -> Architecture:
     """VGG-`depth` with `width` maps in its first block, ending at the convolution `last` (default: all of them).
 
-    Tap `convB_I` is the activation after that convolution's ReLU, as in Gatys et al.
+    Tap `convB_I` is the activation after that convolution's ReLU, as in Gatys et al. With `binary_activations` every
+    convolution but the first reads its input as one bit a value, as in XNOR-Net.
     """
     nodes: list[Node] = []
     taps: dict[str, str] = {}
@@ -27,6 +35,9 @@ def vgg(name: str, depth: int, width: int = 64, last: str | None = None, batch_n
             before = nodes[-1].name
         for index in range(1, count + 1):
             conv, relu, maps = f"conv{block}_{index}", f"relu{block}_{index}", width * WIDTH_FACTORS[block - 1]
+            if binary_activations and before != INPUT:
+                nodes.append(Node(f"sign{block}_{index}", Binarize(channels), (before,)))
+                before = nodes[-1].name
             nodes.append(Node(conv, Conv2d(channels, maps, 3, padding=1), (before,), batch_norm))
             nodes.append(Node(relu, ReLU(), (conv,)))
             taps[conv] = before = relu

@@ -69,3 +69,22 @@ def test_gate_in_place(plain_kernels: KernelSet, rng: np.random.Generator) -> No
     buffer = filled(gradient, 1)
     plain_kernels.gate(buffer, Gate(filled(y), slope))
     assert oracle.relative_error(buffer.interior, gradient * np.where(y > 0, 1, slope)) <= 1e-6
+
+
+def test_binarize_and_its_straight_through_gradient(plain_kernels: KernelSet, rng: np.random.Generator) -> None:
+    x, dy, before, y = (rng.standard_normal((5, 7, 4)).astype(np.float32) for _ in range(4))
+    threshold, low, high = np.float32([0, 0.5, -0.5, 3]), np.float32([-1, 0, 0, 1]), np.float32([1, 1, 3, 2])
+    out = poisoned(x.shape, 1)
+    plain_kernels.binarize(filled(x, 2), threshold, low, high, out)
+    slope = rng.standard_normal(4).astype(np.float32)
+    for i, j, c in np.ndindex(x.shape):
+        assert out.interior[i, j, c] == (high[c] if x[i, j, c] > threshold[c] else low[c])
+    passed = dy * (np.abs(x - threshold) <= (high - low) / 2)
+    dx = poisoned(x.shape)
+    plain_kernels.binarize_input_grad(filled(dy), filled(x, 2), threshold, (high - low) / 2, dx, False, None)
+    assert np.array_equal(dx.interior, passed)
+    dx = filled(before, 1)
+    plain_kernels.binarize_input_grad(
+        filled(dy), filled(x, 2), threshold, (high - low) / 2, dx, True, Gate(filled(y), slope)
+    )
+    assert oracle.relative_error(dx.interior, (before + passed) * np.where(y > 0, 1, slope)) <= 1e-6

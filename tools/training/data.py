@@ -199,17 +199,27 @@ def make_batch(photos: list[Photo], size: int, rng: np.random.Generator) -> Batc
     )
 
 
-def batches(photos: list[Photo], size: int, batch: int, seed: int, epoch: int, start: int = 0) -> Iterator[Batch]:
+def chosen_for(photos: list[Photo], share: float, rng: np.random.Generator) -> list[int]:
+    """The numbers of all photographs with people, and of a `share` of those without, chosen at random; shuffled."""
+    people = [index for index, photo in enumerate(photos) if np.any(photo.mask == 1)]
+    others = sorted(set(range(len(photos))) - set(people))
+    kept = rng.permutation(others)[: round(share * len(others))].astype(int)
+    return [int(index) for index in rng.permutation([*people, *kept])]
+
+
+def batches(
+    photos: list[Photo], size: int, batch: int, seed: int, epoch: int, start: int = 0, share: float = 1.0
+) -> Iterator[Batch]:
     """The batches of one epoch from number `start` on: what they hold depends on seed, epoch and number alone, so that a
     resumed run sees what an uninterrupted one would. The next one is made while the caller works."""
-    order = np.random.default_rng([seed, epoch]).permutation(len(photos))
+    order = chosen_for(photos, share, np.random.default_rng([seed, epoch]))
 
     def make(number: int) -> Batch:
         chosen = [photos[index] for index in order[number * batch : (number + 1) * batch]]
         return make_batch(chosen, size, np.random.default_rng([seed, epoch, number]))
 
     with ThreadPoolExecutor(1) as pool:
-        count = batches_per_epoch(photos, batch)
+        count = batches_per_epoch(len(order), batch)
         coming = [pool.submit(make, number) for number in range(start, min(start + 2, count))]
         for number in range(start, count):
             if number + 2 < count:
@@ -217,9 +227,9 @@ def batches(photos: list[Photo], size: int, batch: int, seed: int, epoch: int, s
             yield coming.pop(0).result()
 
 
-def batches_per_epoch(photos: list[Photo], batch: int) -> int:
+def batches_per_epoch(photos: int, batch: int) -> int:
     """Whole batches only, as batch norm needs more than a picture or two; a tiny set is one batch."""
-    return max(1, len(photos) // batch)
+    return max(1, photos // batch)
 
 
 def whole(photo: Photo, size: int) -> Floats:

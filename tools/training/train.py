@@ -28,7 +28,7 @@ from minitorch_style.errors import SettingsError, StyleError
 from minitorch_style.networks import DECODERS, LOGITS
 from minitorch_style.networks.vgg import STYLE_LAYERS
 from tools.training.curves import draw
-from tools.training.data import IGNORE, Batch, Photo, batches, batches_per_epoch, read_split, whole
+from tools.training.data import IGNORE, Batch, Photo, batches, batches_per_epoch, chosen_for, read_split, whole
 from tools.training.distillation import attention, attention_loss, distillation_loss, hard_loss
 from tools.training.evaluate import figures, measure
 from tools.training.initialise import calibrate, copy_convolutions, fit_features
@@ -53,6 +53,8 @@ class Options:
     batch: int = 16
     lr: float = 1e-3
     seed: int = 0
+    negatives: float = 1.0
+    start: str = "none"
     init: str = "none"
     fit: str = "none"
     class_weights: str = "none"
@@ -67,6 +69,8 @@ class Options:
             raise SettingsError("--epochs takes one positive number for each of --sizes")
         if any(size < 32 or size % 32 for size in self.sizes):
             raise SettingsError("--sizes takes multiples of 32")
+        if not 0 <= self.negatives <= 1:
+            raise SettingsError("--negatives lies between 0 and 1")
         if not 0 <= self.alpha <= 1 or self.temperature <= 0 or self.attention < 0:
             raise SettingsError("--alpha lies between 0 and 1, --temperature above 0, --attention not below 0")
         if self.attention and self.model == "enet":
@@ -92,7 +96,8 @@ class Trainer:
 
     def __init__(self, options: Options, photos: list[Photo], device: str = "cpu") -> None:
         self.options, self.photos, self.device = options, photos, torch.device(device)
-        self.per_epoch = batches_per_epoch(photos, options.batch)
+        seen = chosen_for(photos, options.negatives, np.random.default_rng(0))
+        self.per_epoch = batches_per_epoch(len(seen), options.batch)
         self.total = self.per_epoch * sum(options.epochs)
         self.step = 0
         torch.manual_seed(options.seed)
@@ -101,11 +106,17 @@ class Trainer:
         self.weights = class_weights(photos, options.class_weights)
 
     def initialise(self) -> None:
-        """Takes the first convolutions from --init, and fits those above to --fit."""
+        """Begins where --start ended, or takes the first convolutions from --init and fits those above to --fit."""
         options = self.options
         sample = [torch.from_numpy(whole(photo, CALIBRATION_SIZE)) for photo in self.photos[: 8 * CALIBRATION_PHOTOS]]
         shape = max({one.shape for one in sample}, key=lambda shape: sum(one.shape == shape for one in sample))
         pixels = torch.cat([one for one in sample if one.shape == shape][:CALIBRATION_PHOTOS])
+        if options.start != "none":
+            begun = read_run(Path(options.start))
+            if begun["model"] != options.model:
+                raise SettingsError(f"{options.start} is a run of {begun['model']}, not of {options.model}")
+            self.network.load_named_state(begun["network"])
+            self.initialised = begun["initialised"]
         if options.init != "none":
             self.initialised = copy_convolutions(self.network, Path(options.init))
             calibrate(self.network, self.initialised, pixels)
@@ -162,7 +173,8 @@ class Trainer:
         """What is left of this epoch."""
         options = self.options
         size = options.size_in(self.epoch)
-        return batches(self.photos, size, options.batch, options.seed, self.epoch, self.step % self.per_epoch)
+        done = self.step % self.per_epoch
+        return batches(self.photos, size, options.batch, options.seed, self.epoch, done, options.negatives)
 
     def loss(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """(loss, logits) of one batch."""
@@ -288,6 +300,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--batch", type=int, default=known.batch)
     parser.add_argument("--lr", type=float, default=known.lr)
     parser.add_argument("--seed", type=int, default=known.seed)
+    parser.add_argument(
+        "--negatives",
+        type=float,
+        default=known.negatives,
+        help="share of the photographs without people to see in an epoch (default: all)",
+    )
+    parser.add_argument("--start", default=known.start, metavar="RUN", help="a run whose network this one begins with")
     parser.add_argument("--init", default=known.init, help="VGG whose convolutions the encoder begins with, or none")
     parser.add_argument("--fit", default=known.fit, help="quarter-width VGG-19 (5SE.pth) to fit the layers above to")
     parser.add_argument("--class-weights", choices=("none", "median", "enet"), default=known.class_weights)
@@ -316,6 +335,8 @@ def main(argv: list[str] | None = None) -> int:
             args.batch,
             args.lr,
             args.seed,
+            args.negatives,
+            args.start,
             args.init,
             args.fit,
             args.class_weights,
