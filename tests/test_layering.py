@@ -37,6 +37,7 @@ ROOMS = [
     "settings",
     "estimate",
     "transfer",
+    "judge",
     "cli",
 ]
 # Libraries that only one place knows.
