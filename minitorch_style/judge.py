@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from minitorch_style.errors import ShapeError
 from minitorch_style.images import Picture
 from minitorch_style.kernels.buffers import Array
@@ -31,7 +33,7 @@ class Judge:
         self._objective = objective_of(job)
         self._first = self._terms(photo)
         self.optimum = run(job).image
-        self._last = self._terms(self.optimum.astype(photo.dtype) / 255)
+        self._last = self._terms(self.optimum.astype(np.float32) / np.float32(255))
 
     def _terms(self, pixels: Array) -> tuple[float, float]:
         self._objective(pixels)

@@ -10,6 +10,7 @@ from pathlib import Path
 from minitorch_style.errors import SettingsError, WeightsError
 from minitorch_style.hdf5 import load_weights
 from minitorch_style.networks import NETWORKS, Architecture
+from minitorch_style.npz import load_npz
 from minitorch_style.weights import Weights, random_weights
 
 
@@ -21,7 +22,13 @@ def bundled_directory() -> Path:
 
 def bundled() -> dict[str, Path]:
     """{network name: file} of the weights that come with the package."""
-    return {path.stem: path for path in sorted(bundled_directory().glob("*.h5"))}
+    folder = bundled_directory()
+    return {path.stem: path for path in sorted([*folder.glob("*.h5"), *folder.glob("*.npz")])}
+
+
+def load_stored(path: Path, architecture: Architecture) -> Weights:
+    """A weight file of either kind. WeightsError if it does not fit."""
+    return load_npz(path, architecture) if path.suffix == ".npz" else load_weights(path, architecture)
 
 
 def find_decoder(decoder: Architecture) -> Weights:
@@ -29,7 +36,7 @@ def find_decoder(decoder: Architecture) -> Weights:
     files = bundled()
     if decoder.name not in files:
         raise WeightsError(f"no weights for {decoder.name} here (only for {', '.join(files)})")
-    return load_weights(files[decoder.name], decoder)
+    return load_stored(files[decoder.name], decoder)
 
 
 def user_directory() -> Path:
@@ -89,11 +96,11 @@ def find_weights(architecture: Architecture, weights: str | os.PathLike[str] | N
                 f"`minitorch_style weights convert FILE --network {name} -o OUT.h5` and name it with --weights, or use "
                 "--weights random:SEED"
             )
-        return load_weights(available[architecture.name], architecture)
+        return load_stored(available[architecture.name], architecture)
     text = os.fspath(weights)
     if text.startswith("random:"):
         seed = text.removeprefix("random:")
         if not seed.isdecimal():
             raise SettingsError(f"random weights need a whole number as seed: random:0, not {text}")
         return random_weights(architecture, int(seed))
-    return load_weights(Path(text), architecture)
+    return load_stored(Path(text), architecture)

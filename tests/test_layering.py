@@ -17,6 +17,7 @@ ROOMS = [
     "layers",
     "networks",
     "kernels",
+    "netpbm",
     "images",
     "colours",
     "steps",
@@ -24,6 +25,7 @@ ROOMS = [
     "weights",
     "binarise",
     "hdf5",
+    "npz",
     "library",
     "checkpoints",
     "convert",
@@ -38,6 +40,7 @@ ROOMS = [
     "estimate",
     "transfer",
     "judge",
+    "crosscompile",
     "cli",
 ]
 # Libraries that only one place knows.
@@ -48,6 +51,13 @@ ONLY_IN = {
     "numba": ("kernels/numba_ops/compilation.py",),
     "threadpoolctl": ("cli/threads.py",),
     "tqdm": ("cli/stylize.py", "cli/weights.py"),
+    "llvmlite": (
+        "kernels/numba_ops/compilation.py",
+        "kernels/numba_ops/microkernel.py",
+        "kernels/numba_ops/winograd.py",
+        "kernels/tile_ir.py",
+        "kernels/native_ir.py",
+    ),
 }
 NOWHERE = ("torch", "matplotlib")
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import NoReturn
 
-from minitorch_style.cli import bench, networks, segment, stylize, warmup, weights
+from minitorch_style.cli import bench, cross_compile, networks, segment, stylize, warmup, weights
 from minitorch_style.errors import StyleError
 
 COMMANDS = {
@@ -19,6 +19,7 @@ COMMANDS = {
     "weights": weights,
     "bench": bench,
     "warmup": warmup,
+    "cross-compile": cross_compile,
 }
 
 

@@ -11,8 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from minitorch_style.checkpoints import read_checkpoint
 from minitorch_style.convert import convert, fitting_networks
 from minitorch_style.download import fetch
@@ -129,6 +127,8 @@ def _convert(options: argparse.Namespace) -> None:
 
 
 def _install(name: str, quiet: bool) -> None:
+    from tqdm import tqdm
+
     published, folder = PUBLISHED[name], user_directory()
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / Path(published.url).name

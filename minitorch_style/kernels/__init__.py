@@ -7,7 +7,7 @@ import os
 from minitorch_style.errors import SettingsError, UnsupportedError
 from minitorch_style.kernels.kernel_set import KernelSet
 
-KERNEL_SETS = ("auto", "numpy", "numba")
+KERNEL_SETS = ("auto", "numpy", "numba", "native")
 
 
 def _numba_usable() -> bool:
@@ -21,12 +21,22 @@ def _numba_usable() -> bool:
 
 
 def kernel_set(name: str = "auto") -> KernelSet:
-    """`numba`, `numpy`, or for `auto` the fastest that works here. A set that was asked for by name and cannot run is
-    an UnsupportedError."""
+    """`numba`, `native` (a library that `cross-compile` made), `numpy`, or for `auto` the first of them that works here.
+    A set that was asked for by name and cannot run is an UnsupportedError."""
     if name not in KERNEL_SETS:
         raise SettingsError(f"no kernel set {name!r}; there are {', '.join(KERNEL_SETS)}")
     if name == "numba" and not _numba_usable():
         raise UnsupportedError("the numba kernels need the numba package and its compiler (NUMBA_DISABLE_JIT unset)")
+    if name == "native" or (name == "auto" and not _numba_usable()):
+        from minitorch_style.kernels.native_set import FOLDER, NativeKernels, find_library
+
+        library = find_library()
+        if library is not None:
+            return NativeKernels(library)
+        if name == "native":
+            raise UnsupportedError(
+                f"no library of native kernels in {FOLDER}; `minitorch_style cross-compile` makes one"
+            )
     if name == "numpy" or not _numba_usable():
         from minitorch_style.kernels.numpy_set import NumpyKernels
 

@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from minitorch_style.kernels import tile_modes
 from minitorch_style.kernels.buffers import Array, Buffer, Gate
-from minitorch_style.kernels.numba_ops import direct, microkernel, tiles, winograd
+from minitorch_style.kernels.numba_ops import direct, microkernel, winograd
 from minitorch_style.kernels.numba_ops.compilation import compute_lock, threads
 from minitorch_style.layers import Conv2d, Shape
 
@@ -48,7 +49,7 @@ class Workspace:
 
 
 def mode_of(accumulate: bool, gate: Gate | None) -> int:
-    return (tiles.ACCUMULATE if accumulate else 0) | (tiles.GATED if gate else 0)
+    return (tile_modes.ACCUMULATE if accumulate else 0) | (tile_modes.GATED if gate else 0)
 
 
 def gate_parts(gate: Gate | None) -> tuple[Array, Array, int, int]:
@@ -185,7 +186,7 @@ class Direct:
             )
 
     def forward(self, x: Buffer, out: Buffer) -> None:
-        mode, slope = (0, self.bias) if self.slope is None else (tiles.ACTIVATE, self.slope)
+        mode, slope = (0, self.bias) if self.slope is None else (tile_modes.ACTIVATE, self.slope)
         self._run(self._forward, x, self.spec.stride, out, (1, 1), self.bias, slope, mode, None)
 
     def backward(self, dy: Buffer, dx: Buffer, accumulate: bool, gate: Gate | None) -> None:
@@ -294,7 +295,7 @@ class Winograd:
             )
 
     def forward(self, x: Buffer, out: Buffer) -> None:
-        mode, slope = (0, self.bias) if self.slope is None else (tiles.ACTIVATE, self.slope)
+        mode, slope = (0, self.bias) if self.slope is None else (tile_modes.ACTIVATE, self.slope)
         self._run(self._forward, x, out, self.bias, slope, mode, None)
 
     def backward(self, dy: Buffer, dx: Buffer, accumulate: bool, gate: Gate | None) -> None:

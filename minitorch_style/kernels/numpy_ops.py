@@ -7,6 +7,7 @@ This is the definition that the fast kernels are tested against. All arrays are 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from minitorch_style.layers import AvgPool2d, Conv2d, MaxPool2d
 
 Values = npt.NDArray[np.floating[Any]]
 Indices = npt.NDArray[np.int16]
+Product = Callable[[Any, Any], Any]  # of two matrices
 
 _COLUMN_BYTES = 1 << 25  # im2col works on bands of rows of this size: its matrix is kh·kw times the picture
 
@@ -35,21 +37,23 @@ def _windows(padded: Values, spec: Conv2d, out_columns: int, band: slice) -> Val
     )
 
 
-def conv2d(x: Values, weight: Values, bias: Values | None, spec: Conv2d, out: Values) -> Values:
-    """Cross-correlation by im2col and one BLAS product: out[i, j, o] = bias[o] + Σ weight[a, b, c, o] · window."""
+def conv2d(
+    x: Values, weight: Values, bias: Values | None, spec: Conv2d, out: Values, product: Product = np.matmul
+) -> Values:
+    """Cross-correlation by im2col and one product: out[i, j, o] = bias[o] + Σ weight[a, b, c, o] · window."""
     (ph, pw) = spec.padding
     rows, columns, maps = out.shape
     padded = np.pad(x, ((ph, ph), (pw, pw), (0, 0)))
     matrix = weight.reshape(-1, maps)
     for band in _bands(rows, columns * matrix.shape[0] * x.itemsize):
         patches = _windows(padded, spec, columns, band).reshape(-1, matrix.shape[0])
-        product = (patches @ matrix).reshape(-1, columns, maps)
-        out[band] = product if bias is None else product + bias
+        found = product(patches, matrix).reshape(-1, columns, maps)
+        out[band] = found if bias is None else found + bias
     return out
 
 
-def conv2d_input_grad(dy: Values, weight: Values, spec: Conv2d, dx: Values) -> Values:
-    """dx[i·s + a·d − p, j·s + b·d − p, c] += Σ_o weight[a, b, c, o] · dy[i, j, o], by BLAS and col2im."""
+def conv2d_input_grad(dy: Values, weight: Values, spec: Conv2d, dx: Values, product: Product = np.matmul) -> Values:
+    """dx[i·s + a·d − p, j·s + b·d − p, c] += Σ_o weight[a, b, c, o] · dy[i, j, o], by one product and col2im."""
     (kh, kw), (sh, sw), (ph, pw), (dh, dw) = spec.kernel_size, spec.stride, spec.padding, spec.dilation
     rows, columns, maps = dy.shape
     height, width, channels = dx.shape
@@ -57,7 +61,7 @@ def conv2d_input_grad(dy: Values, weight: Values, spec: Conv2d, dx: Values) -> V
     matrix = weight.reshape(-1, maps).T
     for band in _bands(rows, columns * matrix.shape[1] * dx.itemsize):
         count = band.stop - band.start
-        patches = (dy[band].reshape(-1, maps) @ matrix).reshape(count, columns, kh, kw, channels)
+        patches = product(dy[band].reshape(-1, maps), matrix).reshape(count, columns, kh, kw, channels)
         for a in range(kh):
             top = band.start * sh + a * dh
             for b in range(kw):

@@ -14,7 +14,7 @@ from minitorch_style.kernels.buffers import Array, Buffer, Gate
 from minitorch_style.layers import AvgPool2d, Conv2d, MaxPool2d, Shape
 
 
-def _deliver(compute: Callable[[Array], object], dx: Buffer, accumulate: bool, gate: Gate | None) -> None:
+def deliver(compute: Callable[[Array], object], dx: Buffer, accumulate: bool, gate: Gate | None) -> None:
     """Runs `compute` into dx, or beside it to be added, and applies the gate."""
     target = dx.interior
     if accumulate:
@@ -48,7 +48,7 @@ class Im2col:
             np.copyto(y, y * self.slope, where=~(y > 0))
 
     def backward(self, dy: Buffer, dx: Buffer, accumulate: bool, gate: Gate | None) -> None:
-        _deliver(lambda out: ops.conv2d_input_grad(dy.interior, self.weight, self.spec, out), dx, accumulate, gate)
+        deliver(lambda out: ops.conv2d_input_grad(dy.interior, self.weight, self.spec, out), dx, accumulate, gate)
 
 
 class NumpyKernels:
@@ -75,7 +75,7 @@ class NumpyKernels:
     def max_pool2d_input_grad(
         self, dy: Buffer, index: npt.NDArray[np.int16], spec: MaxPool2d, dx: Buffer, accumulate: bool, gate: Gate | None
     ) -> None:
-        _deliver(lambda out: ops.max_pool2d_input_grad(dy.interior, index, spec, out), dx, accumulate, gate)
+        deliver(lambda out: ops.max_pool2d_input_grad(dy.interior, index, spec, out), dx, accumulate, gate)
 
     def avg_pool2d(self, x: Buffer, spec: AvgPool2d, out: Buffer) -> None:
         ops.avg_pool2d(x.interior, spec, out.interior)
@@ -83,7 +83,7 @@ class NumpyKernels:
     def avg_pool2d_input_grad(
         self, dy: Buffer, spec: AvgPool2d, dx: Buffer, accumulate: bool, gate: Gate | None
     ) -> None:
-        _deliver(lambda out: ops.avg_pool2d_input_grad(dy.interior, spec, out), dx, accumulate, gate)
+        deliver(lambda out: ops.avg_pool2d_input_grad(dy.interior, spec, out), dx, accumulate, gate)
 
     def leaky(self, x: Buffer, slope: Array, out: Buffer) -> None:
         ops.leaky(x.interior, slope, out.interior)
@@ -91,13 +91,13 @@ class NumpyKernels:
     def leaky_input_grad(
         self, dy: Buffer, x: Buffer, slope: Array, dx: Buffer, accumulate: bool, gate: Gate | None
     ) -> None:
-        _deliver(lambda out: ops.leaky_input_grad(dy.interior, x.interior, slope, out), dx, accumulate, gate)
+        deliver(lambda out: ops.leaky_input_grad(dy.interior, x.interior, slope, out), dx, accumulate, gate)
 
     def affine(self, x: Buffer, weight: Array, bias: Array, out: Buffer) -> None:
         ops.affine(x.interior, weight, bias, out.interior)
 
     def affine_input_grad(self, dy: Buffer, weight: Array, dx: Buffer, accumulate: bool, gate: Gate | None) -> None:
-        _deliver(lambda out: ops.affine_input_grad(dy.interior, weight, out), dx, accumulate, gate)
+        deliver(lambda out: ops.affine_input_grad(dy.interior, weight, out), dx, accumulate, gate)
 
     def binarize(self, x: Buffer, threshold: Array, low: Array, high: Array, out: Buffer) -> None:
         ops.binarize(x.interior, threshold, low, high, out.interior)
@@ -105,7 +105,7 @@ class NumpyKernels:
     def binarize_input_grad(
         self, dy: Buffer, x: Buffer, threshold: Array, reach: Array, dx: Buffer, accumulate: bool, gate: Gate | None
     ) -> None:
-        _deliver(
+        deliver(
             lambda out: ops.binarize_input_grad(dy.interior, x.interior, threshold, reach, out), dx, accumulate, gate
         )
 
@@ -116,7 +116,7 @@ class NumpyKernels:
         ops.add([x.interior for x in inputs], out.interior)
 
     def channels_input_grad(self, dy: Buffer, first: int, dx: Buffer, accumulate: bool, gate: Gate | None) -> None:
-        _deliver(lambda out: ops.concat_input_grad(dy.interior, first, out), dx, accumulate, gate)
+        deliver(lambda out: ops.concat_input_grad(dy.interior, first, out), dx, accumulate, gate)
 
     def gate(self, gradient: Buffer, gate: Gate) -> None:
         ops.leaky_input_grad(gradient.interior, gate.output.interior, gate.slope, gradient.interior)
@@ -132,4 +132,4 @@ class NumpyKernels:
         return ops.gram(features.interior, np.empty((channels, channels)))
 
     def product(self, features: Buffer, matrix: Array, out: Buffer, accumulate: bool) -> None:
-        _deliver(lambda target: np.matmul(features.interior, matrix, out=target), out, accumulate, None)
+        deliver(lambda target: np.matmul(features.interior, matrix, out=target), out, accumulate, None)

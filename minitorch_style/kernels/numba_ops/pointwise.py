@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from minitorch_style.kernels.numba_ops.compilation import parallel_kernel, prange, types
-from minitorch_style.kernels.numba_ops.tiles import ACCUMULATE, GATED
+from minitorch_style.kernels.tile_modes import ACCUMULATE, GATED
 
 
 @parallel_kernel

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from minitorch_style.kernels.numba_ops.compilation import parallel_kernel, prange
-from minitorch_style.kernels.numba_ops.tiles import ACCUMULATE, GATED
+from minitorch_style.kernels.tile_modes import ACCUMULATE, GATED
 
 
 @parallel_kernel

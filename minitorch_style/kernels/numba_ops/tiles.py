@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 from minitorch_style.kernels.numba_ops.compilation import kernel
-
-# Bits of `mode`; RAW stands alone.
-RAW = -1  # the product as it is
-ACTIVATE = 1  # y where positive, else slope[c] · y
-ACCUMULATE = 2  # add to what is there
-GATED = 4  # times 1 where the gate's output is positive, else gate_slope[c]
+from minitorch_style.kernels.tile_modes import ACCUMULATE, ACTIVATE, GATED
 
 
 @kernel

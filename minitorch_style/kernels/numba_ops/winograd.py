@@ -27,10 +27,12 @@ from minitorch_style.kernels.numba_ops.compilation import (
     types,
 )
 from minitorch_style.kernels.numba_ops.direct import pack_panels
-from minitorch_style.kernels.numba_ops.microkernel import FLOAT, INDEX, counted_loop, fmuladd, gemm_tile, pointer
+from minitorch_style.kernels.numba_ops.microkernel import gemm_tile
 from minitorch_style.kernels.numba_ops.tiles import finish
+from minitorch_style.kernels.tile_ir import FLOAT, counted_loop, fmuladd, pointer
 
 POINTS = 36
+INDEX = ir.IntType(64)
 LANES = min(8, VECTOR_WIDTH)  # channels must be a multiple of this; 16 is used where they allow it
 
 G = np.array(
