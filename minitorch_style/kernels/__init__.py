@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 
 from minitorch_style.errors import SettingsError, UnsupportedError
 from minitorch_style.kernels.kernel_set import KernelSet
@@ -13,6 +14,8 @@ KERNEL_SETS = ("auto", "numpy", "numba", "native")
 def _numba_usable() -> bool:
     if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
         return False  # as interpreted Python the fast kernels would be the slow ones
+    if platform.machine().startswith("armv") and not os.environ.get("NUMBA_CPU_NAME"):
+        return False  # its LLVM aborts the process there unless it is told the processor
     try:
         import numba  # noqa: F401
     except ImportError:

@@ -95,7 +95,10 @@ class Library:
                 out[first:].ctypes.data, columns, offsets.ctypes.data, slopes.ctypes.data, mode,
             )  # fmt: skip
 
-        list(self._pool.map(part, range(0, rows, share)))
+        if self.threads == 1:
+            part(0)
+        else:
+            list(self._pool.map(part, range(0, rows, share)))
         return out[:count, : w.columns]
 
 
