@@ -51,13 +51,13 @@ def make_bundle(name: str, out: Path, models: Iterable[str] = MODELS) -> Path:
     SettingsError for a model that has no weights here or a folder that is not empty."""
     from minitorch_style.kernels.native_ir import TARGETS
 
+    if name not in TARGETS:
+        raise SettingsError(f"no target {name!r}; there are {', '.join(TARGETS)}")
     if out.exists() and any(out.iterdir()):
         raise SettingsError(f"{out}: is not empty; name a new folder")
     files = bundled()
     if missing := [model for model in models if model not in files]:
         raise SettingsError(f"no weights for {', '.join(missing)} here; there are {', '.join(files)}")
-    if name not in TARGETS:
-        raise SettingsError(f"no target {name!r}; there are {', '.join(TARGETS)}")
     package = out / "minitorch_style"
     for machine in TARGETS[name].machines:
         compile_library(name, package / "native" / f"minitorch-{machine}.so")

@@ -78,13 +78,18 @@ def available_memory() -> int | None:
     return min(limits, default=None)
 
 
-def require_memory(needed: int, size: tuple[int, int], available: int | None) -> None:
-    """SettingsError, with the size that would fit, if `needed` bytes are more than there are."""
+def require_memory(needed: int, base: int, size: tuple[int, int], available: int | None) -> None:
+    """SettingsError, with the size that would fit, if `needed` bytes are more than `available`. `base` of them are needed
+    whatever the size, the rest grows with the pixels."""
     if available is None or needed <= available:
         return
-    longest = max(size)
-    fitting = int(longest * (available / needed) ** 0.5 * 0.95) // 16 * 16
+    share = (available - base) / (needed - base)
+    fitting = int(max(size) * max(0.0, share) ** 0.5 * 0.97) // 16 * 16
+    fits = f"--size {fitting} or a smaller model would fit" if fitting >= 16 else "no size of this model would fit"
     raise SettingsError(
-        f"{size[0]}×{size[1]} pixels need about {needed / 1e9:.1f} GB and {available / 1e9:.1f} GB are free; "
-        f"--size {max(16, fitting)} or a smaller model would fit"
+        f"{size[0]}×{size[1]} pixels need about {_told(needed)}, and {_told(available)} may be used; {fits}"
     )
+
+
+def _told(nbytes: int) -> str:
+    return f"{nbytes / 1e9:.1f} GB" if nbytes >= 1e9 else f"{nbytes / 1e6:.0f} MB"

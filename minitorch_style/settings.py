@@ -21,6 +21,11 @@ class Settings:
     for features of zero, ½ Σ P², and every layer's style loss likewise, by 1/(4N²) Σ (A/M)². Both are then shares of
     the features' own size: the same weights give the same look at 256 and 1024 pixels and from one network to the
     next. Without it they are α and β of equation 6 as printed, whose meaning changes with size and network.
+
+    With `scales` above 1 the picture is first made at 1/2, 1/4 … of its size, `iterations` at each: large strokes are
+    cheap there, and what they changed is carried over to the next scale. `region` restricts the new style to the people
+    in the photo, or to everything else. `max_memory`, in bytes, refuses a transfer that would need more; without it,
+    what the machine has free is the limit.
     """
 
     model: str = "distilled-perceptual"
@@ -42,6 +47,7 @@ class Settings:
     preserve_color: bool = False
     region: str | None = None
     kernels: str = "auto"
+    max_memory: int | None = None
     balanced: bool = True
 
     def __post_init__(self) -> None:
@@ -56,6 +62,8 @@ class Settings:
                 raise SettingsError(f"{name} must be a number of at least 0, is {value}")
         if self.content_weight == 0 and self.style_weight == 0:
             raise SettingsError("content_weight and style_weight are both 0: there is nothing to paint")
+        if self.max_memory is not None and self.max_memory < 1:
+            raise SettingsError(f"max_memory must be at least 1 byte, is {self.max_memory}")
         if self.region not in (None, *REGIONS):
             raise SettingsError(f"region {self.region!r}; there are {' and '.join(REGIONS)}")
         for name in ("content_layers", "style_layers"):

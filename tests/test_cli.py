@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from minitorch_style.cli import main
+from minitorch_style.kernels import kernel_set
 
 ROOT = Path(__file__).resolve().parent.parent
 PHOTO, PAINTING = str(ROOT / "examples" / "photo.jpg"), str(ROOT / "examples" / "painting.jpg")
@@ -180,3 +181,33 @@ def test_bench(capsys: pytest.CaptureFixture[str]) -> None:
         assert record[key] > 0
     assert {"optimizer_ms", "compile_s", "peak_rss_mb"} <= set(record)
     assert main(["bench", "--size", "1"]) == 2
+
+
+def test_a_dry_run_tells_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out.png"
+    assert main(["stylize", PHOTO, PAINTING, "-o", str(out), "--size", "64", "--dry-run", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["bytes"] > 10**8 and told["seconds"] > 0 and not out.exists()
+    limited = ["--max-memory", "100M", "--size", "64", "--quiet"]
+    assert main(["stylize", PHOTO, PAINTING, "-o", str(out), *limited]) == 2
+    assert "100 MB may be used" in capsys.readouterr().err
+
+
+def test_warmup(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    from minitorch_style.cli import warmup
+
+    if kernel_set().name != "numba":
+        assert main(["warmup"]) == 2
+        assert "need the numba package" in capsys.readouterr().err
+        return
+    monkeypatch.setattr(warmup, "NETWORKS", ("distilled",))
+    assert main(["warmup"]) == 0
+    assert "the kernels are ready" in capsys.readouterr().err
+
+
+def test_a_profile(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "--model", "distilled", "--size", "32", "--repeat", "2", "--profile"]) == 0
+    out = capsys.readouterr().out
+    assert "relu1_1" in out and "GFLOP/s" in out and out.splitlines()[-1].startswith("forward ")
+    assert main(["bench", "--model", "distilled", "--size", "32", "--repeat", "2", "--profile", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[-1]["step"] == "losses"

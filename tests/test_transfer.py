@@ -164,10 +164,19 @@ def test_pictures_that_cannot_be(network: ms.Network, painting: np.ndarray) -> N
 
 
 def test_too_little_memory_is_said_with_the_size_that_fits() -> None:
-    require_memory(10**9, (800, 600), None)
-    require_memory(10**9, (800, 600), 2 * 10**9)
-    with pytest.raises(SettingsError, match=r"about 4.0 GB and 1.0 GB are free; --size 368"):
-        require_memory(4 * 10**9, (800, 600), 10**9)
+    require_memory(10**9, 10**8, (800, 600), None)
+    require_memory(10**9, 10**8, (800, 600), 2 * 10**9)
+    with pytest.raises(SettingsError, match=r"about 4.1 GB, and 1.1 GB may be used; --size 384"):
+        require_memory(4_100_000_000, 10**8, (800, 600), 1_100_000_000)
+    with pytest.raises(SettingsError, match=r"275 MB may be used; no size of this model would fit"):
+        require_memory(4 * 10**9, 3 * 10**8, (800, 600), 275_000_000)
+
+
+def test_a_limit_of_memory_is_kept(network: ms.Network, photo: np.ndarray, painting: np.ndarray) -> None:
+    needed = transfer.prepare(photo, painting, Settings(), network).estimate.nbytes
+    transfer.prepare(photo, painting, Settings(max_memory=needed), network)
+    with pytest.raises(SettingsError, match="may be used"):
+        transfer.prepare(photo, painting, Settings(max_memory=needed - 1), network)
 
 
 def test_scales_carry_over_what_was_done(network: ms.Network, photo: np.ndarray, painting: np.ndarray) -> None:

@@ -47,4 +47,6 @@ def counted(arguments: Sequence[str | Path], folder: Path) -> dict[int, Counts]:
     table.unlink(missing_ok=True)
     python(arguments, folder, QEMU="qemu-arm", QEMU_FLAGS=f"-plugin {plugin},out={table}")
     with table.open() as file:
-        return {int(row.pop("region")): {name: int(number) for name, number in row.items()} for row in csv.DictReader(file)}
+        return {
+            int(row.pop("region")): {name: int(number) for name, number in row.items()} for row in csv.DictReader(file)
+        }

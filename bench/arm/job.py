@@ -1,14 +1,15 @@
 """The jobs that are checked, counted and measured on the emulated board; runs there, with NumPy alone.
 
-    python job.py compare MODEL KERNELS OUT.npz     one loss and gradient at 64 pixels, and three iterations
-    python job.py count MODEL KERNELS SIZE          a forward pass in region 1, one iteration's work in region 2
-    python job.py product                           256³: ours in region 1, NumPy's BLAS in region 2
+python job.py compare MODEL KERNELS OUT.npz     one loss and gradient at 64 pixels, and three iterations
+python job.py count MODEL KERNELS SIZE          a forward pass in region 1, one iteration's work in region 2
+python job.py product                           256³: ours in region 1, NumPy's BLAS in region 2
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -23,10 +24,8 @@ MARK = 0x4D54
 
 def enter(region: int) -> None:
     """Tells the counting plugin which region begins; see count.c."""
-    try:
+    with suppress(OSError):  # it is no request that a kernel knows
         os.getpriority(MARK, region)
-    except OSError:
-        pass  # it is no request that a kernel knows
 
 
 def peak_megabytes() -> float:
@@ -45,7 +44,9 @@ def compare(model: str, kernels: str, out: str) -> None:
     objective, x = prepared(model, kernels, 64)
     loss, gradient = objective(x)
     losses: list[float] = []
-    ended = optimizer("lbfgs")(objective, x, 3, lambda number, value, pixels: losses.append(value), objective.network.kernels)
+    ended = optimizer("lbfgs")(
+        objective, x, 3, lambda number, value, pixels: losses.append(value), objective.network.kernels
+    )
     np.savez(out, loss=loss, gradient=gradient, losses=losses, pixels=ended.pixels)
     print(f"{model}, {kernels} kernels: loss {loss:.6g} → {losses[-1]:.6g}, peak {peak_megabytes():.0f} MB")
 

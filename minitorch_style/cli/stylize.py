@@ -32,6 +32,12 @@ def _numbers(text: str) -> tuple[float, ...]:
     return tuple(float(part) for part in text.split(","))
 
 
+def _bytes(text: str) -> int:
+    """275M, 1.5G, 800k or plain bytes."""
+    factor = {"k": 1e3, "m": 1e6, "g": 1e9}.get(text[-1:].lower())
+    return int(float(text[:-1] if factor else text) * (factor or 1))
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     default = Settings()
 
@@ -69,6 +75,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
            action="store_true")  # fmt: skip
     option("region", "paint only the people in the photo, or only everything else", choices=REGIONS)
     option("kernels", "numba is fast, numpy runs anywhere", choices=KERNEL_SETS)
+    option("max_memory", "use no more than this: 275M, 1.5G; says what size would fit", type=_bytes, metavar="BYTES")
+    parser.add_argument("--dry-run", action="store_true", help="tell the memory and time it would take, and stop")
     parser.add_argument("--save-every", type=int, metavar="N", help="also write the picture after every N iterations")
     add_threads(parser)
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
@@ -150,6 +158,11 @@ def run(options: argparse.Namespace) -> int:
             if job.content.alpha is not None and WRITABLE[out.suffix.lower()] not in WITH_ALPHA:
                 print(f"note: {out.suffix} has no transparency; that of the photo is lost", file=sys.stderr)
             _announce(job, out)
+        if options.dry_run:
+            if options.json:
+                print(json.dumps({"bytes": job.estimate.nbytes, "seconds": round(job.estimate.seconds, 2),
+                                  "size": list(job.content.size), "model": job.network.name}))  # fmt: skip
+            return 0
 
         def preview(number: int, image: Bytes) -> None:
             save_picture(out.with_name(f"{out.stem}-{number:04d}{out.suffix}"), image, job.content.alpha)
