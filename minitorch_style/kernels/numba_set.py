@@ -8,7 +8,7 @@ import numpy.typing as npt
 from minitorch_style.errors import UnsupportedError
 from minitorch_style.kernels.buffers import Array, Buffer, Gate
 from minitorch_style.kernels.numba_convolution import NOTHING, Direct, Winograd, Workspace, gate_parts, mode_of
-from minitorch_style.kernels.numba_ops import direct, gram, microkernel, pointwise, pooling, vectors, winograd
+from minitorch_style.kernels.numba_ops import direct, gram, halving, microkernel, pointwise, pooling, vectors, winograd
 from minitorch_style.kernels.numba_ops.compilation import compute_lock
 from minitorch_style.layers import AvgPool2d, Conv2d, MaxPool2d, Shape
 
@@ -51,9 +51,17 @@ class NumbaKernels:
         return Direct(spec, weight, offsets, slope, shape, gradient, self._workspace)
 
     def max_pool2d(self, x: Buffer, spec: MaxPool2d, out: Buffer, index: npt.NDArray[np.int16]) -> None:
+        geometry = _pool_geometry(spec)
+        if halving.supports(geometry, x.shape):
+            with compute_lock:
+                halving.max_pool2d(
+                    x.flat, x.origin, x.row_step, x.shape[2], out.flat, out.origin, out.row_step, *out.shape[:2],
+                    index.reshape(-1),
+                )  # fmt: skip
+            return
         with compute_lock:
             pooling.max_pool2d(
-                x.flat, x.origin, x.row_step, *x.shape, *_pool_geometry(spec),
+                x.flat, x.origin, x.row_step, *x.shape, *geometry,
                 out.flat, out.origin, out.row_step, *out.shape[:2], index.reshape(-1),
             )  # fmt: skip
 
@@ -61,16 +69,31 @@ class NumbaKernels:
         self, dy: Buffer, index: npt.NDArray[np.int16], spec: MaxPool2d, dx: Buffer, accumulate: bool, gate: Gate | None
     ) -> None:
         slope, output, origin, row_step = gate_parts(gate)
+        geometry = _pool_geometry(spec)
+        if halving.supports(geometry, dx.shape):
+            with compute_lock:
+                halving.max_pool2d_input_grad(
+                    dy.flat, dy.origin, dy.row_step, *dy.shape[:2], index.reshape(-1), dy.shape[2],
+                    dx.flat, dx.origin, dx.row_step, slope, mode_of(accumulate, gate), output, origin, row_step,
+                )  # fmt: skip
+            return
         with compute_lock:
             pooling.max_pool2d_input_grad(
-                dy.flat, dy.origin, dy.row_step, *dy.shape[:2], index.reshape(-1), dy.shape[2], *_pool_geometry(spec),
+                dy.flat, dy.origin, dy.row_step, *dy.shape[:2], index.reshape(-1), dy.shape[2], *geometry,
                 dx.flat, dx.origin, dx.row_step, *dx.shape[:2], slope, mode_of(accumulate, gate), output, origin, row_step,
             )  # fmt: skip
 
     def avg_pool2d(self, x: Buffer, spec: AvgPool2d, out: Buffer) -> None:
+        geometry = _pool_geometry(spec)
+        if halving.supports(geometry, x.shape):
+            with compute_lock:
+                halving.avg_pool2d(
+                    x.flat, x.origin, x.row_step, x.shape[2], out.flat, out.origin, out.row_step, *out.shape[:2]
+                )
+            return
         with compute_lock:
             pooling.avg_pool2d(
-                x.flat, x.origin, x.row_step, *x.shape, *_pool_geometry(spec),
+                x.flat, x.origin, x.row_step, *x.shape, *geometry,
                 out.flat, out.origin, out.row_step, *out.shape[:2],
             )  # fmt: skip
 
@@ -78,9 +101,17 @@ class NumbaKernels:
         self, dy: Buffer, spec: AvgPool2d, dx: Buffer, accumulate: bool, gate: Gate | None
     ) -> None:
         slope, output, origin, row_step = gate_parts(gate)
+        geometry = _pool_geometry(spec)
+        if halving.supports(geometry, dx.shape):
+            with compute_lock:
+                halving.avg_pool2d_input_grad(
+                    dy.flat, dy.origin, dy.row_step, *dy.shape[:2], dy.shape[2],
+                    dx.flat, dx.origin, dx.row_step, slope, mode_of(accumulate, gate), output, origin, row_step,
+                )  # fmt: skip
+            return
         with compute_lock:
             pooling.avg_pool2d_input_grad(
-                dy.flat, dy.origin, dy.row_step, *dy.shape[:2], dy.shape[2], *_pool_geometry(spec),
+                dy.flat, dy.origin, dy.row_step, *dy.shape[:2], dy.shape[2], *geometry,
                 dx.flat, dx.origin, dx.row_step, *dx.shape[:2], slope, mode_of(accumulate, gate), output, origin, row_step,
             )  # fmt: skip
 
@@ -177,7 +208,7 @@ class NumbaKernels:
     def gram(self, features: Buffer) -> npt.NDArray[np.float64]:
         rows, columns, channels = features.shape
         width = microkernel.panel_width(channels)
-        parts = min(16, rows)
+        parts = max(1, min(16, rows, rows * columns // 128))
         partial = np.empty((parts, channels, channels))
         out = np.empty((channels, channels))
         with compute_lock:

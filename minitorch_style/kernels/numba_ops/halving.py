@@ -1,0 +1,211 @@
+"""The pools that every network here has: 2×2 windows, stride 2, even sides. One output row at a time in LLVM IR, so that
+eight channels are one vector whatever the number of channels; `pooling` computes all other geometries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+
+from minitorch_style.kernels.numba_ops.compilation import VECTOR_WIDTH, intrinsic, parallel_kernel, prange, types
+from minitorch_style.kernels.tile_ir import FLOAT, counted_loop, pointer
+from minitorch_style.kernels.tile_modes import ACCUMULATE, GATED
+
+LANES = min(8, VECTOR_WIDTH)
+INDEX, SHORT = ir.IntType(64), ir.IntType(16)
+FLOATS, SHORTS = ir.VectorType(FLOAT, LANES), ir.VectorType(SHORT, LANES)
+CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))  # the window in row order: its n-th has code n in an index
+
+
+def supports(kernel: tuple[int, ...], size: tuple[int, int, int]) -> bool:
+    """Whether a pool of geometry (kh, kw, sh, sw, ph, pw) over (H, W, C) is one of these."""
+    return kernel == (2, 2, 2, 2, 0, 0) and size[0] % 2 == size[1] % 2 == size[2] % LANES == 0
+
+
+def _load(builder: Any, place: Any, kind: Any, align: int) -> Any:
+    value = builder.load(builder.bitcast(place, kind.as_pointer()))
+    value.align = align
+    return value
+
+
+def _store(builder: Any, value: Any, place: Any, align: int) -> None:
+    builder.store(value, builder.bitcast(place, value.type.as_pointer())).align = align
+
+
+def _constant(kind: Any, value: float) -> Any:
+    return ir.Constant(kind, [value] * LANES)
+
+
+def _over_row(
+    builder: Any,
+    columns: Any,
+    channels: Any,
+    pixels: list[Any],
+    halved: list[Any],
+    body: Callable[[list[Any]], None],
+    fixed: tuple[Any, ...] = (),
+) -> None:
+    """Calls `body` with pointers for every `LANES` channels of every output pixel of a row: those of `pixels` step two
+    pixels from one to the next, those of `halved` one, those of `fixed` stay."""
+    two = builder.mul(channels, INDEX(2))
+
+    def over_columns(places: list[Any], _: list[Any]) -> list[Any]:
+        def over_channels(inner: list[Any], _: list[Any]) -> list[Any]:
+            body(inner)
+            return [pointer(builder, place, INDEX(LANES)) for place in inner]
+
+        counted_loop(builder, builder.sdiv(channels, INDEX(LANES)), places, over_channels, [])
+        steps = [two] * len(pixels) + [channels] * len(halved) + [INDEX(0)] * len(fixed)
+        return [pointer(builder, place, step) for place, step in zip(places, steps, strict=True)]
+
+    counted_loop(builder, columns, [*pixels, *halved, *fixed], over_columns, [])
+
+
+def _data(context: Any, builder: Any, signature: Any, arguments: Any, position: int) -> Any:
+    """The place that an array and the offset after it among the arguments name."""
+    array = context.make_array(signature.args[position])(context, builder, arguments[position])
+    return pointer(builder, array.data, arguments[position + 1])
+
+
+def _corner(builder: Any, place: Any, row: Any, channels: Any, corner: tuple[int, int]) -> Any:
+    step = builder.add(builder.mul(INDEX(corner[0]), row), builder.mul(INDEX(corner[1]), channels))
+    return pointer(builder, place, step)
+
+
+def _forward(average: bool) -> Any:
+    @intrinsic
+    def row(typing_context, x, x0, x_row, channels, columns, out, o0, index, i0):
+        signature = types.void(x, *[types.int64] * 4, out, types.int64, index, types.int64)
+
+        def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            x_row, channels, columns = arguments[2:5]
+            source, target, where = (_data(context, builder, signature, arguments, at) for at in (0, 5, 7))
+
+            def body(places: list[Any]) -> None:
+                x_c, o_c, i_c = places
+                values = [_load(builder, _corner(builder, x_c, x_row, channels, at), FLOATS, 4) for at in CORNERS]
+                best = values[0]
+                if average:
+                    for value in values[1:]:
+                        best = builder.fadd(best, value)
+                    _store(builder, builder.fmul(best, _constant(FLOATS, 0.25)), o_c, 4)
+                    return
+                code = _constant(SHORTS, 0)
+                for number, value in enumerate(values[1:], start=1):
+                    larger = builder.fcmp_ordered(">", value, best)
+                    best = builder.select(larger, value, best)
+                    code = builder.select(larger, _constant(SHORTS, number), code)
+                _store(builder, best, o_c, 4)
+                _store(builder, code, i_c, 2)
+
+            _over_row(builder, columns, channels, [source], [target, where], body)
+            return context.get_dummy_value()
+
+        return signature, codegen
+
+    return row
+
+
+def _backward(average: bool, mode: int) -> Any:
+    @intrinsic
+    def row(typing_context, dy, d0, index, i0, dx, x0, x_row, channels, columns, gate, g0, g_row, slope, s0):
+        kinds = [
+            dy,
+            types.int64,
+            index,
+            types.int64,
+            dx,
+            *[types.int64] * 4,
+            gate,
+            *[types.int64] * 2,
+            slope,
+            types.int64,
+        ]
+        signature = types.void(*kinds)
+
+        def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            x_row, channels, columns, g_row = *arguments[6:9], arguments[11]
+            source, where, target, gates, slopes = (
+                _data(context, builder, signature, arguments, at) for at in (0, 2, 4, 9, 12)
+            )
+
+            def body(places: list[Any]) -> None:
+                x_c, g_c, d_c, i_c, s_c = places
+                gradient = _load(builder, d_c, FLOATS, 4)
+                zero = _constant(FLOATS, 0.0)
+                if average:
+                    gradient = builder.fmul(gradient, _constant(FLOATS, 0.25))
+                else:
+                    code = _load(builder, i_c, SHORTS, 2)
+                if mode & GATED:
+                    factor = _load(builder, s_c, FLOATS, 4)
+                for number, at in enumerate(CORNERS):
+                    value = gradient
+                    if not average:
+                        chosen = builder.icmp_signed("==", code, _constant(SHORTS, number))
+                        value = builder.select(chosen, gradient, zero)
+                    place = _corner(builder, x_c, x_row, channels, at)
+                    if mode & ACCUMULATE:
+                        value = builder.fadd(value, _load(builder, place, FLOATS, 4))
+                    if mode & GATED:
+                        sign = _load(builder, _corner(builder, g_c, g_row, channels, at), FLOATS, 4)
+                        positive = builder.fcmp_ordered(">", sign, zero)
+                        value = builder.select(positive, value, builder.fmul(value, factor))
+                    _store(builder, value, place, 4)
+
+            _over_row(builder, columns, channels, [target, gates], [source, where], body, (slopes,))
+            return context.get_dummy_value()
+
+        return signature, codegen
+
+    return row
+
+
+_max_row, _average_row = _forward(False), _forward(True)
+_max_back = [_backward(False, mode) for mode in (0, ACCUMULATE, GATED, ACCUMULATE | GATED)]
+_average_back = [_backward(True, mode) for mode in (0, ACCUMULATE, GATED, ACCUMULATE | GATED)]
+_max_0, _max_a, _max_g, _max_ag = _max_back
+_average_0, _average_a, _average_g, _average_ag = _average_back
+
+
+@parallel_kernel
+def max_pool2d(x, x0, x_row, channels, out, o0, o_row, rows, columns, index):
+    for i in prange(rows):
+        _max_row(x, x0 + 2 * i * x_row, x_row, channels, columns, out, o0 + i * o_row, index, i * columns * channels)
+
+
+@parallel_kernel
+def avg_pool2d(x, x0, x_row, channels, out, o0, o_row, rows, columns):
+    for i in prange(rows):
+        _average_row(x, x0 + 2 * i * x_row, x_row, channels, columns, out, o0 + i * o_row, out, o0)
+
+
+@parallel_kernel
+def max_pool2d_input_grad(
+    dy, d0, d_row, rows, columns, index, channels, dx, x0, x_row, slope, mode, gate, g0, g_row
+):  # fmt: skip
+    for i in prange(rows):
+        d, k, x, g = d0 + i * d_row, i * columns * channels, x0 + 2 * i * x_row, g0 + 2 * i * g_row
+        if mode == 0:
+            _max_0(dy, d, index, k, dx, x, x_row, channels, columns, gate, g, g_row, slope, 0)
+        elif mode == ACCUMULATE:
+            _max_a(dy, d, index, k, dx, x, x_row, channels, columns, gate, g, g_row, slope, 0)
+        elif mode == GATED:
+            _max_g(dy, d, index, k, dx, x, x_row, channels, columns, gate, g, g_row, slope, 0)
+        else:
+            _max_ag(dy, d, index, k, dx, x, x_row, channels, columns, gate, g, g_row, slope, 0)
+
+
+@parallel_kernel
+def avg_pool2d_input_grad(dy, d0, d_row, rows, columns, channels, dx, x0, x_row, slope, mode, gate, g0, g_row):
+    for i in prange(rows):
+        d, x, g = d0 + i * d_row, x0 + 2 * i * x_row, g0 + 2 * i * g_row
+        if mode == 0:
+            _average_0(dy, d, dy, d, dx, x, x_row, channels, columns, gate, g, g_row, slope, 0)
+        elif mode == ACCUMULATE:
+            _average_a(dy, d, dy, d, dx, x, x_row, channels, columns, gate, g, g_row, slope, 0)
+        elif mode == GATED:
+            _average_g(dy, d, dy, d, dx, x, x_row, channels, columns, gate, g, g_row, slope, 0)
+        else:
+            _average_ag(dy, d, dy, d, dx, x, x_row, channels, columns, gate, g, g_row, slope, 0)
