@@ -125,7 +125,8 @@ def _backward(average: bool, mode: int) -> Any:
         signature = types.void(*kinds)
 
         def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            x_row, channels, columns, g_row = *arguments[6:9], arguments[11]
+            x_row, channels, columns = arguments[6:9]
+            g_row = arguments[11]
             source, where, target, gates, slopes = (
                 _data(context, builder, signature, arguments, at) for at in (0, 2, 4, 9, 12)
             )

@@ -1,0 +1,133 @@
+"""Start-up, memory beside PyTorch's, and how time and memory grow with the pixels.
+
+    python -m bench.limits
+
+Everything is measured in processes of its own. Writes bench/results/limits.json; `python -m bench.readme` makes the
+README's table of it. Needs PyTorch for its own line.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULT = ROOT / "bench" / "results" / "limits.json"
+SIDES = (128, 256, 512, 1024)
+
+OURS = """
+import resource, numpy as np
+from minitorch_style import stylize
+photo, painting = np.random.default_rng(0).random((2, 512, 512, 3), np.float32)
+stylize(photo, painting, model="vgg16", weights="random:0", iterations=3)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
+# The same job: VGG-16 up to conv5_1 with average pools, Gram and content losses, three steps of L-BFGS with ten pairs.
+TORCH = """
+import resource, torch
+from minitorch_style.networks import architecture
+from torch import nn
+layers, taps = [], {"conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv4_2", "conv5_1"}
+for node in architecture("vgg16").until(taps):
+    layer = node.layer
+    if hasattr(layer, "in_channels"):
+        layers.append((None, nn.Conv2d(layer.in_channels, layer.out_channels, 3, padding=1).requires_grad_(False)))
+    elif "pool" in node.name:
+        layers.append((None, nn.AvgPool2d(2)))
+    else:
+        layers.append((node.name.replace("relu", "conv"), nn.ReLU()))
+def features(x):
+    found = {}
+    for name, layer in layers:
+        x = layer(x)
+        if name in taps:
+            found[name] = x
+    return found
+def gram(f):
+    flat = f[0].flatten(1)
+    return flat @ flat.T / flat.shape[1]
+photo, painting = torch.rand(2, 1, 3, 512, 512)
+with torch.no_grad():
+    content = features(photo)["conv4_2"]
+    grams = {name: gram(f) for name, f in features(painting).items() if name != "conv4_2"}
+x = photo.clone().requires_grad_()
+optimizer = torch.optim.LBFGS([x], max_iter=3, history_size=10)
+def closure():
+    optimizer.zero_grad()
+    found = features(x)
+    loss = (found["conv4_2"] - content).square().sum()
+    for name, target in grams.items():
+        loss = loss + (gram(found[name]) - target).square().sum()
+    loss.backward()
+    return loss
+optimizer.step(closure)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
+GROWTH = """
+import json, resource, statistics, sys, time, numpy as np
+from minitorch_style import Objective, load_network
+model, side = sys.argv[1], int(sys.argv[2])
+photo, painting, x = np.random.default_rng(0).random((3, side, side, 3), np.float32)
+objective = Objective(load_network(model, "random:0"), photo, painting)
+objective(x)
+times = []
+for _ in range(5 if model == "vgg16" else 15):
+    begun = time.perf_counter()
+    objective(x)
+    times.append(time.perf_counter() - begun)
+print(json.dumps({"seconds": statistics.median(times), "bytes": objective.plan.nbytes}))
+"""
+
+
+def run(code: str, *arguments: str, **environment: str) -> tuple[str, float]:
+    """(what a new Python prints, seconds it took)."""
+    begun = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], cwd=ROOT, env={**os.environ, **environment}, check=True,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    return done.stdout, time.perf_counter() - begun
+
+
+def seconds(code: str, repeat: int, **environment: str) -> float:
+    return statistics.median(run(code, **environment)[1] for _ in range(repeat))
+
+
+def first_iteration() -> str:
+    """A program that makes one iteration of the default model on the repository's pictures."""
+    arguments = ["stylize", "examples/photo.jpg", "examples/painting.jpg", "-o", f"{tempfile.gettempdir()}/limits.png",
+                 "--size", "256", "--iterations", "1", "--quiet"]  # fmt: skip
+    return f"from minitorch_style.cli import main; raise SystemExit(main({arguments!r}))"
+
+
+def main() -> None:
+    nothing = seconds("pass", 5)
+    with tempfile.TemporaryDirectory() as cache:
+        first = seconds(first_iteration(), 1, NUMBA_CACHE_DIR=cache)
+        later = seconds(first_iteration(), 5, NUMBA_CACHE_DIR=cache)
+    record: dict[str, Any] = {
+        "import_s": seconds("import minitorch_style", 5) - nothing,
+        "first_run_s": first,
+        "later_run_s": later,
+        "memory_512_vgg16": {"minitorch": int(run(OURS)[0]), "torch": int(run(TORCH)[0])},
+        "growth": [],
+    }
+    for model in ("distilled", "vgg16"):
+        for side in SIDES:
+            found = json.loads(run(GROWTH, model, str(side))[0])
+            record["growth"].append({"model": model, "side": side, **found})
+    temporary = RESULT.with_suffix(".tmp")
+    temporary.write_text(json.dumps(record, indent=1))
+    temporary.replace(RESULT)
+    print(json.dumps(record, indent=1))
+
+
+if __name__ == "__main__":
+    main()
