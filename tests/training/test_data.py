@@ -12,7 +12,17 @@ import pytest
 from PIL import Image
 
 from tools.training import data
-from tools.training.data import DataError, Photo, Window, batches, make_batch, random_window, read_split, whole
+from tools.training.data import (
+    DataError,
+    Photo,
+    Window,
+    batches,
+    chosen_for,
+    make_batch,
+    random_window,
+    read_split,
+    whole,
+)
 
 
 def encoded(array: np.ndarray, file_format: str) -> bytes:
@@ -175,6 +185,16 @@ def test_batches_are_the_same_wherever_they_begin(tmp_path: Path) -> None:
     batch = make_batch(photos[:2], 32, np.random.default_rng(0))
     assert batch.pixels.shape == (2, 3, 32, 32) and batch.pixels.min() >= 0 and batch.pixels.max() <= 1
     assert set(np.unique(batch.masks)) <= {0, 1, 2}
+
+
+def test_some_pictures_without_people_are_left_out() -> None:
+    blank, person = np.zeros((8, 8), np.uint8), np.ones((8, 8), np.uint8)
+    pixels = np.zeros((8, 8, 3), np.uint8)
+    photos = [Photo(str(index), "a", pixels, person if index < 4 else blank) for index in range(14)]
+    seen = [chosen_for(photos, 0.3, np.random.default_rng(seed)) for seed in range(20)]
+    assert all({0, 1, 2, 3} < set(chosen) and len(chosen) == 4 + 3 for chosen in seen)
+    assert {index for chosen in seen for index in chosen} == set(range(14)), "in the end, all are seen"
+    assert sorted(chosen_for(photos, 1.0, np.random.default_rng(0))) == list(range(14))
 
 
 def test_whole_pictures_have_sides_that_five_pools_divide() -> None:

@@ -192,3 +192,16 @@ def test_loading_a_run_gives_its_network(tmp_path: Path) -> None:
     pixels = torch.rand(1, 3, 32, 32)
     with torch.no_grad():
         assert torch.equal(network(pixels, [LOGITS])[LOGITS], trainer.network.eval()(pixels, [LOGITS])[LOGITS])
+
+
+def test_a_run_can_begin_with_anothers_network(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first = Trainer(Options("distilled"), discs(2))
+    first.prepare()
+    torch.save(first.state(), tmp_path / "checkpoint.pt")
+    second = Trainer(Options("distilled", seed=5, start=str(tmp_path)), discs(2))
+    second.initialise()
+    mine, theirs = second.network.named_state(), first.network.named_state()
+    assert all(torch.equal(mine[key], theirs[key]) for key in mine)
+    folder = people(tmp_path)
+    assert train.main(["enet", "--data", str(folder), "--out", str(tmp_path / "e"), "--start", str(tmp_path)]) == 2
+    assert "is a run of distilled, not of enet" in capsys.readouterr().err
