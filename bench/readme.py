@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench" / "results"
@@ -53,14 +54,118 @@ def optimizers() -> str:
     return "\n".join(lines)
 
 
+def segmenters() -> str:
+    """What the bundled person finders say of themselves, and table 1 of the last full run of bench.paper."""
+    rows = paper_results()["table1"]
+    base = rows[0]["all_background"]
+    lines = [
+        f"Pixel accuracy on {rows[0]['photographs']:,} validation photographs as this engine computes it (`python -m "
+        f"bench.paper --full`; calling everything background scores {base:.2f} %):",
+        "",
+        "| model | parameters, encoder / whole | accuracy | to segnet | the paper's: accuracy, to its VGG |",
+        "|---|---|---|---|---|",
+    ]
+    best = next(row for row in rows if row["model"] == "segnet")
+    for row in rows:
+        gap, theirs = row["accuracy"] - best["accuracy"], row["paper"]["accuracy"]
+        lines.append(
+            f"| {row['model']} | {row['encoder_parameters']:,} / {row['parameters']:,} | {row['accuracy']:.2f} % | {gap:+.2f} | "
+            f"{theirs:.2f} %, {theirs - best['paper']['accuracy']:+.2f} |"
+        )
+    return "\n".join(lines)
+
+
+def limits() -> str:
+    """The table of bench/results/limits.json."""
+    record = json.loads((RESULTS / "limits.json").read_text())
+    memory = record["memory_512_vgg16"]
+    lines = [
+        "Start-up, memory and growth (`python -m bench.limits`):",
+        "",
+        "| what | measured |",
+        "|---|---|",
+        f"| `import minitorch_style` | {record['import_s']:.2f} s |",
+        f"| first run ever, kernels compiled, until its first iteration is done | {record['first_run_s']:.1f} s |",
+        f"| any later run, the same | {record['later_run_s']:.1f} s |",
+        f"| peak memory, VGG-16 at 512², 3 iterations | {memory['minitorch'] / 1e6:,.0f} MB; PyTorch's for the same job "
+        f"{memory['torch'] / 1e6:,.0f} MB |",
+    ]
+    for model in dict.fromkeys(row["model"] for row in record["growth"]):
+        rows = [row for row in record["growth"] if row["model"] == model]
+        time = ", ".join(f"{1e9 * row['seconds'] / row['side'] ** 2:.0f}" for row in rows)
+        space = ", ".join(f"{row['bytes'] / row['side'] ** 2:.0f}" for row in rows)
+        sides = ", ".join(f"{row['side']}²" for row in rows)
+        lines.append(f"| {model}, loss + gradient at {sides}: ns a pixel | {time} |")
+        lines.append(f"| the same: bytes a pixel of the plan | {space} |")
+    return "\n".join(lines)
+
+
+def paper_results() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((RESULTS / "paper.json").read_text())
+    return found
+
+
+def paper() -> str:
+    """What the last full run of bench.paper answers."""
+    found = paper_results()
+    marks = sorted({row["iteration"] for row in found["figure6"]["rows"]})
+    rows = found["figure6"]["rows"]
+    lines = [
+        f"Style left, judged by {found['figure6']['judge']} (1: the photo, 0: its own picture after "
+        f"{found['figure6']['judge_iterations']} iterations), mean of {len({row['pair'] for row in rows})} pairs, and seconds:",
+        "",
+        "| model | " + " | ".join(f"iteration {mark}" for mark in marks) + " |",
+        "|---|" + "---|" * len(marks),
+    ]
+    for model in dict.fromkeys(row["model"] for row in rows):
+        cells = []
+        for mark in marks:
+            mine = [row for row in rows if (row["model"], row["iteration"]) == (model, mark)]
+            style = sum(row["style"] for row in mine) / len(mine)
+            cells.append(f"{style:.3f}, {sum(row['seconds'] for row in mine) / len(mine):.1f} s")
+        lines.append(f"| {model} | " + " | ".join(cells) + " |")
+    lines += ["", "| network of one bit | style left | kB on disk |", "|---|---|---|"]
+    lines += [f"| {row['model']} | {row['style']:.3f} | {row['disk'] / 1e3:,.0f} |" for row in found["onebit"]["rows"]]
+    return "\n".join(lines)
+
+
+def arm() -> str:
+    """The table of bench/results/arm.json."""
+    rows = json.loads((RESULTS / "arm.json").read_text())
+    lines = [
+        "Seconds on one core of an iPad 2 at 256², estimated from counted instructions (`python -m bench.arm.estimate`):",
+        "",
+        "| model | kernels | forward pass | one iteration | can it be real-time? |",
+        "|---|---|---|---|---|",
+    ]
+    for row in rows:
+        spans = [f"{row[what]['low_s']:.2f}–{row[what]['high_s']:.2f}" for what in ("forward", "iteration")]
+        ten = 10 * row["iteration"]["low_s"]
+        answer = "yes" if ten <= 1 else f"no: ten iterations take {ten:.0f} s at best"
+        lines.append(f"| {row['model']} | {row['kernels']} | {spans[0]} | {spans[1]} | {answer} |")
+    return "\n".join(lines)
+
+
+TABLES = {
+    "engines": engines,
+    "optimizers": optimizers,
+    "segmenters": segmenters,
+    "limits": limits,
+    "paper": paper,
+    "arm": arm,
+}
+
+
 def main() -> None:
     path = ROOT / "README.md"
     text = path.read_text()
-    for name, table in (("engines", engines()), ("optimizers", optimizers())):
-        begin, end = f"<!-- {name} -->\n", f"\n<!-- /{name} -->"
+    for name, table in TABLES.items():
+        begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
         before, rest = text.split(begin)
-        text = before + begin + table + end + rest.split(end)[1]
-    path.write_text(text)
+        text = f"{before}{begin}{table()}\n{end}{rest.split(end, 1)[1]}"
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(text)
+    temporary.replace(path)
 
 
 if __name__ == "__main__":
