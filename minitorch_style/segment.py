@@ -12,7 +12,7 @@ from minitorch_style.library import find_decoder, find_weights
 from minitorch_style.network import Network
 from minitorch_style.networks import LOGITS, architecture, decoder
 
-VIEW = 128  # a photo is seen at about VIEW² pixels, the scale the networks were trained at
+VIEW = 112  # a photo is seen at about VIEW² pixels, where the networks were most accurate
 MULTIPLE = 32  # five pools undo themselves only for such sides
 
 

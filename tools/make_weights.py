@@ -25,6 +25,7 @@ from minitorch_style.kernels.buffers import Array
 from minitorch_style.network import Network
 from minitorch_style.networks import DECODERS, Architecture, architecture, decoder
 from minitorch_style.normalise import mean_activations, normalised
+from minitorch_style.segment import VIEW
 from minitorch_style.weights import IMAGENET, Weights
 from tools.training.data import read_split
 from tools.training.evaluate import measure
@@ -62,7 +63,7 @@ def segmentation(run: Path, data: Path) -> list[Weights]:
     pictures = [photo.pixels.astype(np.float32) / np.float32(255) for photo in read_split(data, "train")[:PICTURES]]
     means = mean_activations(Network(encoder, parameters, IMAGENET), pictures)
     scaled, scales = normalised(whole, parameters, means)
-    found = measure(trained, read_split(data, "val"), 128)
+    found = measure(trained, read_split(data, "val"), VIEW)
     options = state["options"]
     provenance = {
         "source": "tools/training/train.py, trained for this package",

@@ -25,6 +25,7 @@ EXPERIMENTS = {
     "figure1": figures.figure_1,
     "table1": figures.table_1,
     "figure6": figures.figure_6,
+    "default": figures.default_model,
     "figure7": figures.figure_7,
     "steps": discussion.bigger_steps,
     "optimizers": discussion.optimizers,

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,26 @@ def figure_6(setting: Setting) -> dict[str, Any]:
                 rows.append({"pair": pair, "model": name, "iteration": number, "seconds": seconds,
                              "style": score.style, "content": score.content, "picture": path})  # fmt: skip
     return {"judge": judging.name, "judge_iterations": setting.judged, "rows": rows}
+
+
+def default_model(setting: Setting) -> list[dict[str, Any]]:
+    """Every model at 100 iterations on five pairs before two judges: which paints best for its time?"""
+    judges = {"squeezenet": setting.judge()}
+    if (setting.shared / "vgg" / "5SE.pth").exists():
+        judges["vgg19-quarter"] = setting.network("vgg19-quarter")
+    if judges["squeezenet"] is None:
+        judges = {"distilled-perceptual": load_network("distilled-perceptual", pooling="average")}
+    mark = 100 if setting.full else max(setting.marks)
+    rows = []
+    for pair, photo, painting in setting.pairs(5):
+        judging = {name: Judge(network, photo, painting, setting.judged) for name, network in judges.items() if network}
+        for model in setting.models:
+            taken = replace(setting, marks=(mark,))
+            _, seconds, image = transfer_at_marks(taken, setting.network(model), photo, painting)[-1]
+            scores = {name: judge.score(image.astype(np.float32) / 255) for name, judge in judging.items()}
+            rows.append({"pair": pair, "model": model, "iteration": mark, "seconds": seconds,
+                         "scores": {name: vars(score) for name, score in scores.items()}})  # fmt: skip
+    return rows
 
 
 def _mean_ms(function: Callable[[], Any], repeats: int) -> float:

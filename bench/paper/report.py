@@ -119,6 +119,24 @@ def _answer(rows: list[dict[str, Any]]) -> str:
     return "<p>The paper says that the distilled model at 10 iterations matches VGG at 100:</p>" + table(head, lines)
 
 
+def default_model(rows: list[dict[str, Any]]) -> str:
+    judges = list(rows[0]["scores"]) if rows else []
+    lines = []
+    for model in dict.fromkeys(row["model"] for row in rows):
+        mine = [row for row in rows if row["model"] == model]
+        means = [
+            sum(row["scores"][judge][what] for row in mine) / len(mine)
+            for judge in judges
+            for what in ("style", "content")
+        ]
+        lines.append(
+            [model, *(f"{value:.3f}" for value in means), f"{sum(row['seconds'] for row in mine) / len(mine):.2f}"]
+        )
+    head = ["model", *(f"{judge}: {what}" for judge in judges for what in ("style", "content")), "seconds"]
+    pairs = len({row["pair"] for row in rows})
+    return f"<p>Means over {pairs} pairs at {rows[0]['iteration']} iterations.</p>" + table(head, lines)
+
+
 def figure_7(rows: list[dict[str, Any]]) -> str:
     shown = []
     for row in rows:
@@ -204,6 +222,7 @@ def write(setting: Setting, results: dict[str, Any]) -> Path:
         "Figure 1: ten iterations": figure_1(setting, results["figure1"]),
         "Table 1: parameters and accuracy": table_1(results["table1"]),
         "Figure 6: models at iterations, with a measure": figure_6(setting, results["figure6"]),
+        "Which model is the default: two judges": default_model(results["default"]),
         f"Figure 7: time at {setting.size}×{setting.size} pixels": figure_7(results["figure7"]),
         "Discussion: a bigger step and only one or two iterations": bigger_steps(setting, results["steps"]),
         "Discussion: a more efficient optimizer": optimizers(results["optimizers"]),

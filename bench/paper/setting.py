@@ -25,7 +25,10 @@ PAIRS = (
     ("tubingen", "content_tubingen.jpg", "style_van_gogh_starry_night_1889.jpg"),
     ("coffee", "content_coffee.png", "style_hokusai_great_wave_1831.jpg"),
     ("astronaut", "content_astronaut.png", "style_kandinsky_composition_vii_1913.jpg"),
+    ("tubingen in the wheat", "content_tubingen.jpg", "style_van_gogh_wheat_field_1889.jpg"),
+    ("coffee by night", "content_coffee.png", "style_van_gogh_starry_night_1889.jpg"),
 )
+FIRST = 3  # of the pairs: those of figure 6
 MODELS = ("segnet", "enet", "distilled", "distilled-perceptual")
 
 
@@ -44,8 +47,8 @@ class Setting:
     full: bool
     models: tuple[str, ...] = field(default_factory=lambda: tuple(name for name in MODELS if name in bundled()))
 
-    def pairs(self) -> list[tuple[str, Array, Array]]:
-        """(name, photo, painting): three where the shared pictures are, else the repository's own."""
+    def pairs(self, count: int = FIRST) -> list[tuple[str, Array, Array]]:
+        """(name, photo, painting): up to five where the shared pictures are, else the repository's own."""
         folder = self.shared / "pictures"
         named = [(name, folder / photo, folder / painting) for name, photo, painting in PAIRS]
         if not folder.is_dir():
@@ -54,7 +57,7 @@ class Setting:
             named = named[:1]
         return [
             (name, load_picture(photo, self.size).pixels, load_picture(painting, self.size).pixels)
-            for name, photo, painting in named
+            for name, photo, painting in named[:count]
         ]
 
     def judge(self) -> Network | None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tools.training import data
+from tools.training import data, pack
 from tools.training.data import (
     DataError,
     Photo,
@@ -203,3 +203,13 @@ def test_whole_pictures_have_sides_that_five_pools_divide() -> None:
         photo = Photo("a", "a", rng.integers(0, 256, (*shape, 3), np.uint8), np.zeros(shape, np.uint8))
         seen = whole(photo, 128).shape
         assert seen[0:2] == (1, 3) and seen[2] % 32 == seen[3] % 32 == 0 and min(seen[2:]) >= 32
+
+
+def test_a_packed_copy_is_read_like_its_original(tmp_path: Path) -> None:
+    photos = read_split(people(tmp_path, 4), "train")
+    assert pack.main([str(tmp_path), str(tmp_path / "packed"), "--longest", "30"]) == 0
+    packed = read_split(tmp_path / "packed", "train")
+    assert [photo.name for photo in packed] == [photo.name for photo in photos]
+    assert all(photo.mask.shape == (20, 30) for photo in packed)
+    assert np.array_equal(packed[0].mask, photos[0].mask[1::2, 1::2])
+    assert pack.main([str(tmp_path / "nothing"), str(tmp_path / "packed")]) == 2

@@ -89,7 +89,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("run", type=Path)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument(
-        "--size", type=int, default=128, help="a photograph is seen at about size² pixels (default 128)"
+        "--size", type=int, default=112, help="a photograph is seen at about size² pixels (default 112)"
     )
     args = parser.parse_args(argv)
     try:
