@@ -100,7 +100,7 @@ def save_weights(path: Path, weights: Weights, half: bool = False) -> None:
                     dataset = file.create_dataset(name, data=np.packbits(~np.signbit(array)), track_times=False)
                     dataset.attrs["shape"], dataset.attrs["scale"] = array.shape, np.abs(array[0, 0, 0])
                     continue
-                packed = {"compression": "gzip", "shuffle": True} if half else {}
+                packed = {"compression": "gzip", "compression_opts": 9, "shuffle": True} if half else {}
                 file.create_dataset(name, data=array, track_times=False, **packed)
         Path(temporary).chmod(0o644)
         Path(temporary).replace(path)
