@@ -122,7 +122,7 @@ def test_presets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main([*options, "--quiet", "--preset", "paper", "--style-weight", "5"])
     settings = json.loads(capsys.readouterr().out.splitlines()[-1])["settings"]
     assert settings["content_weight"] == 1e-3 and settings["style_weight"] == 5 and not settings["balanced"]
-    quick = ["stylize", PHOTO, PAINTING, "-o", str(tmp_path / "o.png"), "--size", "64", "--preset", "fast"]
+    quick = ["stylize", PHOTO, PAINTING, "-o", str(tmp_path / "o.png"), "--size", "128", "--preset", "fast"]
     main([*quick, "--iterations", "2", "--json", "--quiet"])
     told = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert told["settings"]["scales"] == 3 and told["iterations"] == 6
