@@ -39,7 +39,7 @@ def curves(title: str, lines: dict[str, list[dict[str, float]]], x: str = "secon
 
 def split(rows: list[dict[str, Any]], method: str) -> str:
     """Iterations as bars: forward, backward, losses, optimizer."""
-    figure, axis = pyplot.subplots(figsize=(6.4, 0.5 + 0.4 * len(rows)), layout="constrained")
+    figure, axis = pyplot.subplots(figsize=(6.4, 1.2 + 0.3 * len(rows)), layout="constrained")
     names = [f"{row['model']} ({row['kernels']})" for row in rows]
     left = [0.0] * len(rows)
     for part in ("forward", "backward", "losses", "optimizer"):
@@ -49,7 +49,7 @@ def split(rows: list[dict[str, Any]], method: str) -> str:
         left = [a + b for a, b in zip(left, shares, strict=True)]
     axis.set(xlabel="share of an iteration, %", title=f"Where an iteration of {method} goes")
     axis.invert_yaxis()
-    axis.legend(ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.2))
+    figure.legend(ncols=4, loc="outside lower center")
     return svg(figure)
 
 
