@@ -110,7 +110,7 @@ def _mask(settings: Settings, photo: Picture) -> Array | None:
     """Where the settings want the new style. SettingsError if a wanted region is empty."""
     if settings.region is None:
         return None
-    people = person_probability(photo.pixels, load_segmenter(SEGMENTER, settings.kernels))[..., None]
+    people = person_probability(photo.pixels, load_segmenter(SEGMENTER))[..., None]
     mask = people if settings.region == "person" else 1 - people
     if not np.any(mask > 0.5):
         raise SettingsError(f"{SEGMENTER} finds no {settings.region} in this photo: there is nothing to paint")

@@ -64,7 +64,8 @@ def segmentation(run: Path, data: Path) -> list[Weights]:
     means = mean_activations(Network(encoder, parameters, IMAGENET), pictures)
     scaled, scales = normalised(whole, parameters, means)
     found = measure(trained, read_split(data, "val"), VIEW)
-    options = state["options"]
+    named = ("start", "init", "fit")  # files: what they are called, not where they lay
+    options = {key: Path(value).name if key in named else value for key, value in state["options"].items()}
     provenance = {
         "source": "tools/training/train.py, trained for this package",
         "licence": "MIT",

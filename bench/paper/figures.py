@@ -70,7 +70,7 @@ def table_1(setting: Setting) -> list[dict[str, Any]]:
 def _accuracy(name: str, setting: Setting) -> dict[str, Any]:
     from tools.training.data import IGNORE, read_split
 
-    segmenter = load_segmenter(name)
+    segmenter = load_segmenter(name, "auto")
     right = total = people = 0
     photos = read_split(setting.shared / "people", "val")[: setting.photographs]
     for photo in photos:

@@ -23,7 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("photo", metavar="PHOTO")
     parser.add_argument("-o", "--output", required=True, metavar="MASK.png")
     parser.add_argument("--model", choices=list(DECODERS), default=SEGMENTER, help=f"default: {SEGMENTER}")
-    parser.add_argument("--kernels", choices=KERNEL_SETS, default="auto", help="numba is fast, numpy runs anywhere")
+    parser.add_argument(
+        "--kernels", choices=KERNEL_SETS, default="numpy", help="numpy (default) is soonest done with one photo"
+    )
     add_threads(parser)
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
 

@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("style", metavar="STYLE", nargs="+", help="the painting; several are blended")
     parser.add_argument("-o", "--output", required=True, metavar="OUT", help=f"picture to write: {' '.join(WRITABLE)}")
     parser.add_argument("--preset", choices=PRESETS, default="default",
-                        help="fast: coarse to fine, as good in less time; paper: equation 6 as printed, not size-stable")  # fmt: skip
+                        help="fast: coarse to fine, in less time; paper: equation 6 as printed, not size-stable")  # fmt: skip
     option("model", "network that reads content and style", choices=list(NETWORKS), metavar="NAME")
     option("weights", "its weights: an HDF5 file, or random:SEED", metavar="FILE")
     option("iterations", "steps of the optimizer", type=int, metavar="N")
