@@ -108,9 +108,11 @@ def one_bit(setting: Setting) -> dict[str, Any]:
     judge = Judge(judging, photo, painting, setting.judged)
     rows = []
     for name in shown:
-        number, seconds, image = transfer_at_marks(setting, setting.network(name), photo, painting)[-1]
+        # A network of steps has no slope that a line search could follow.
+        method = "sgd" if name.endswith("-xnor") else "lbfgs"
+        number, seconds, image = transfer_at_marks(setting, setting.network(name), photo, painting, method)[-1]
         score = judge.score(image.astype(np.float32) / 255)
-        rows.append({"model": name, "iteration": number, "seconds": seconds, "style": score.style,
+        rows.append({"model": name, "optimizer": method, "iteration": number, "seconds": seconds, "style": score.style,
                      "content": score.content, "disk": bundled()[name].stat().st_size,
                      "picture": setting.picture(f"onebit-{name}", image)})  # fmt: skip
     return {"judge": judging.name, "pair": pair, "rows": rows}

@@ -83,10 +83,10 @@ def _accuracy(name: str, setting: Setting) -> dict[str, Any]:
 
 
 def transfer_at_marks(
-    setting: Setting, network: Network, photo: np.ndarray, painting: np.ndarray
+    setting: Setting, network: Network, photo: np.ndarray, painting: np.ndarray, method: str = "lbfgs"
 ) -> list[tuple[int, float, np.ndarray]]:
     """[(iteration, seconds so far, picture)] at the setting's marks, of one run."""
-    settings = Settings(model=network.name, size=max(photo.shape), iterations=max(setting.marks))
+    settings = Settings(model=network.name, size=max(photo.shape), iterations=max(setting.marks), optimizer=method)
     job = prepare(Picture(photo), Picture(painting), settings, network)
     objective_of(job)(photo)  # compiled and warm
     seen: list[tuple[int, float, np.ndarray]] = []

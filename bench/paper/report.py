@@ -197,14 +197,16 @@ def optimizers(found: list[dict[str, Any]]) -> str:
 
 def one_bit(setting: Setting, found: dict[str, Any]) -> str:
     rows = [
-        [_image(setting, row["picture"]), row["model"], f"{row['style']:.3f}", f"{row['content']:.2f}", f"{row['seconds']:.2f}",
+        [_image(setting, row["picture"]), f"{row['model']}, {row['optimizer']}", f"{row['style']:.3f}", f"{row['content']:.2f}", f"{row['seconds']:.2f}",
          f"{row['disk'] / 1e3:,.0f}"]
         for row in found["rows"]
     ]  # fmt: skip
     return (
         f"<p>{found['pair']}, last mark, judged by {found['judge']}. bwn: weights of one bit; xnor: activations of one bit too. "
         "They were made from the trained networks without training on; convolutions run on the same kernels, so they save "
-        "memory, not time.</p>" + table(["", "model", "style", "content", "seconds", "kB on disk"], rows)
+        "memory, not time. Binary activations make the loss a staircase: L-BFGS finds no way down it, so those use "
+        "gradient descent with momentum along the straight-through gradient.</p>"
+        + table(["", "model", "style", "content", "seconds", "kB on disk"], rows)
     )
 
 
