@@ -195,19 +195,18 @@ def optimizers(found: list[dict[str, Any]]) -> str:
     return "".join(parts)
 
 
+ONE_BIT = """bwn: weights of one bit; xnor: activations of one bit too. They were made from the trained networks without
+training on; convolutions run on the same kernels, so they save memory, not time. Binary activations make the loss a
+staircase: L-BFGS finds no way down it, so those use gradient descent with momentum along the straight-through gradient."""
+
+
 def one_bit(setting: Setting, found: dict[str, Any]) -> str:
-    rows = [
-        [_image(setting, row["picture"]), f"{row['model']}, {row['optimizer']}", f"{row['style']:.3f}", f"{row['content']:.2f}", f"{row['seconds']:.2f}",
-         f"{row['disk'] / 1e3:,.0f}"]
-        for row in found["rows"]
-    ]  # fmt: skip
-    return (
-        f"<p>{found['pair']}, last mark, judged by {found['judge']}. bwn: weights of one bit; xnor: activations of one bit too. "
-        "They were made from the trained networks without training on; convolutions run on the same kernels, so they save "
-        "memory, not time. Binary activations make the loss a staircase: L-BFGS finds no way down it, so those use "
-        "gradient descent with momentum along the straight-through gradient.</p>"
-        + table(["", "model", "style", "content", "seconds", "kB on disk"], rows)
-    )
+    rows = []
+    for row in found["rows"]:
+        numbers = [f"{row['style']:.3f}", f"{row['content']:.2f}", f"{row['seconds']:.2f}", f"{row['disk'] / 1e3:,.0f}"]
+        rows.append([_image(setting, row["picture"]), f"{row['model']}, {row['optimizer']}", *numbers])
+    told = f"<p>{found['pair']}, last mark, judged by {found['judge']}. {ONE_BIT}</p>"
+    return told + table(["", "model", "style", "content", "seconds", "kB on disk"], rows)
 
 
 def memory(rows: list[dict[str, Any]]) -> str:
