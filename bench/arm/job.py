@@ -3,10 +3,12 @@
 python job.py compare MODEL KERNELS OUT.npz     one loss and gradient at 64 pixels, and three iterations
 python job.py count MODEL KERNELS SIZE          a forward pass in region 1, one iteration's work in region 2
 python job.py product                           256³: ours in region 1, NumPy's BLAS in region 2
+python job.py picture MODEL ITERATIONS SIZE OUT.json    the example stylised by the command line, and its peak memory
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from contextlib import suppress
@@ -14,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from minitorch_style.cli import main
 from minitorch_style.kernels.native_set import Library, NativeKernels, find_library
 from minitorch_style.network import load_network
 from minitorch_style.objective import Objective
@@ -79,11 +82,24 @@ def product() -> None:
     enter(0)
 
 
+def picture(model: str, iterations: str, size: str, out: str) -> None:
+    here = Path(__file__).resolve().parent
+    given = ["stylize", str(here / "photo.jpg"), str(here / "painting.jpg"), "-o", str(here / "out.png")]
+    code = main([*given, "--model", model, "--iterations", iterations, "--size", size, "--max-memory", "460M"])
+    if code:
+        sys.exit(code)
+    total = Path("/proc/meminfo").read_text().split()[1]
+    row = {"model": model, "size": int(size), "iterations": int(iterations)}
+    Path(out).write_text(json.dumps({**row, "peak_mb": peak_megabytes(), "total_mb": int(total) / 1e3}))
+
+
 if __name__ == "__main__":
     what, *rest = sys.argv[1:]
     if what == "compare":
         compare(*rest)
     elif what == "count":
         count(rest[0], rest[1], int(rest[2]))
+    elif what == "picture":
+        picture(*rest)
     else:
         product()
