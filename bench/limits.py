@@ -1,4 +1,4 @@
-"""Start-up, memory beside PyTorch's, and how time and memory grow with the pixels.
+"""Start-up, memory beside PyTorch's and as it was told beforehand, and how time and memory grow with the pixels.
 
     python -m bench.limits
 
@@ -21,6 +21,12 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 RESULT = ROOT / "bench" / "results" / "limits.json"
 SIDES = (128, 256, 512, 1024)
+TOLD = {
+    "distilled": None,
+    "enet": None,
+    "segnet": None,
+    "vgg19": "random:0",
+}  # models whose memory is told and measured
 
 OURS = """
 import resource, numpy as np
@@ -84,6 +90,15 @@ for _ in range(5 if model == "vgg16" else 15):
     times.append(time.perf_counter() - begun)
 print(json.dumps({"seconds": statistics.median(times), "bytes": objective.plan.nbytes}))
 """
+PEAK = """
+import json, resource, sys, numpy as np
+from minitorch_style import Settings, transfer
+model, side, weights = sys.argv[1], int(sys.argv[2]), sys.argv[3] or None
+photo, painting = np.random.default_rng(0).random((2, side, side, 3), np.float32)
+job = transfer.prepare(photo, painting, Settings(model=model, weights=weights, size=side, iterations=3))
+transfer.run(job)
+print(json.dumps({"told": job.estimate.nbytes, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}))
+"""
 
 
 def run(code: str, *arguments: str, **environment: str) -> tuple[str, float]:
@@ -123,6 +138,11 @@ def main() -> None:
         for side in SIDES:
             found = json.loads(run(GROWTH, model, str(side))[0])
             record["growth"].append({"model": model, "side": side, **found})
+    record["peaks"] = [
+        {"model": model, "side": side, **json.loads(run(PEAK, model, str(side), weights or "")[0])}
+        for model, weights in TOLD.items()
+        for side in (256, 512)
+    ]
     temporary = RESULT.with_suffix(".tmp")
     temporary.write_text(json.dumps(record, indent=1))
     temporary.replace(RESULT)

@@ -97,6 +97,33 @@ def limits() -> str:
         sides = ", ".join(f"{row['side']}²" for row in rows)
         lines.append(f"| {model}, loss + gradient at {sides}: ns a pixel | {time} |")
         lines.append(f"| the same: bytes a pixel of the plan | {space} |")
+    worst = max(record["peaks"], key=lambda row: abs(row["told"] / row["peak"] - 1))
+    models = ", ".join(dict.fromkeys(row["model"] for row in record["peaks"]))
+    lines.append(
+        f"| memory told before the start against the peak, {models} at 256² and 512² | at most "
+        f"{100 * abs(worst['told'] / worst['peak'] - 1):.0f} % off ({worst['model']}, {worst['side']}²) |"
+    )
+    return "\n".join(lines)
+
+
+def ways() -> str:
+    """What bench/results/ways.json says of the ways to the loss of 100 plain iterations."""
+    record = json.loads((RESULTS / "ways.json").read_text())
+    pairs = record["pairs"]
+    lines = [
+        f"{record['model']} at {record['size']} pixels, three pairs (`python -m bench.compare_ways`): seconds until the loss of "
+        "100 plain iterations is reached, and in brackets where the way ends, as a multiple of that loss, after how long:",
+        "",
+        "| way | " + " | ".join(pair["pair"] for pair in pairs) + " |",
+        "|---|" + "---|" * len(pairs),
+    ]
+    for way in pairs[0]["ended"]:
+        cells = []
+        for pair in pairs:
+            reached, ended = pair["reached"][way], pair["ended"][way]
+            told = f"{reached:.0f} s" if reached else "never"
+            cells.append(f"{told} ({ended['loss']:.2f} after {ended['seconds']:.0f} s)")
+        lines.append(f"| {way} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
@@ -143,6 +170,13 @@ def arm() -> str:
         ten = 10 * row["iteration"]["low_s"]
         answer = "yes" if ten <= 1 else f"no: ten iterations take {ten:.0f} s at best"
         lines.append(f"| {row['model']} | {row['kernels']} | {spans[0]} | {spans[1]} | {answer} |")
+    board = json.loads((RESULTS / "board.json").read_text())
+    peaks = ", ".join(f"{row['model']} {row['peak_mb']:.0f} MB" for row in board)
+    lines += [
+        "",
+        f"Peak of resident memory of a stylisation at {board[0]['size']} pixels on an emulated board with "
+        f"{board[0]['total_mb']:.0f} MB in all (`python -m bench.arm.board`): {peaks}.",
+    ]
     return "\n".join(lines)
 
 
@@ -151,6 +185,7 @@ TABLES = {
     "optimizers": optimizers,
     "segmenters": segmenters,
     "limits": limits,
+    "ways": ways,
     "paper": paper,
     "arm": arm,
 }

@@ -63,7 +63,14 @@ def booted(arguments: list[str], work: Path) -> None:
     initial_memory(debian, archive)
     (work / "command").write_text(" ".join(arguments))
     machine = ["-M", "vexpress-a9", "-cpu", "cortex-a9", "-smp", "2", "-m", "512", "-nographic", "-no-reboot"]
-    start = ["-kernel", next(debian.glob("boot/vmlinuz-*")), "-initrd", archive, "-append", "console=ttyAMA0 quiet panic=-1"]
+    start = [
+        "-kernel",
+        next(debian.glob("boot/vmlinuz-*")),
+        "-initrd",
+        archive,
+        "-append",
+        "console=ttyAMA0 quiet panic=-1",
+    ]
     for mounted in ("proc", "dev", "tmp", "mnt"):  # an extracted userland has no such folders
         (CACHE / "root" / mounted).mkdir(exist_ok=True)
     shares = []

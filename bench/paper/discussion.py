@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from bench.history import job_of, loss_history
 from bench.paper.figures import transfer_at_marks
 from bench.paper.setting import Setting, one_bit_models
-from minitorch_style.images import Picture
 from minitorch_style.judge import Judge
 from minitorch_style.library import bundled
-from minitorch_style.network import Network, load_network
-from minitorch_style.settings import Settings
-from minitorch_style.transfer import Iteration, objective_of, prepare, run
+from minitorch_style.network import load_network
+from minitorch_style.transfer import objective_of
 
 STEPS = (0.005, 0.01, 0.02, 0.04, 0.08, 0.16)  # how far a step moves a pixel, root mean square
 PLAIN = 100  # iterations of plain L-BFGS that the others are measured by
@@ -25,7 +23,7 @@ def bigger_steps(setting: Setting) -> dict[str, Any]:
     """One and two steps of given length down the gradient, their loss beside that of L-BFGS's first iterations."""
     _, photo, painting = setting.pairs()[0]
     network = setting.network("distilled-perceptual")
-    objective = objective_of(prepare(Picture(photo), Picture(painting), Settings(size=setting.size), network))
+    objective = objective_of(job_of(network, photo, painting))
     start, _ = objective(photo)
     rows = []
     for length in STEPS:
@@ -38,30 +36,8 @@ def bigger_steps(setting: Setting) -> dict[str, Any]:
             loss = objective(x)[0]
             path = setting.picture(f"steps-{number}-{length}", x)
             rows.append({"step": length, "steps": number, "loss": loss, "seconds": seconds, "picture": path})
-    history = _history(setting, network, photo, painting, iterations=10)
+    history, _ = loss_history(job_of(network, photo, painting, iterations=10))
     return {"start": start, "rows": rows, "lbfgs": history}
-
-
-def _history(
-    setting: Setting, network: Network, photo: np.ndarray, painting: np.ndarray, **settings: Any
-) -> list[dict[str, float]]:
-    """[{iteration, seconds, loss}] of a run; loss at the finest scale, NaN before it."""
-    job = prepare(
-        Picture(photo), Picture(painting), Settings(model=network.name, size=setting.size, **settings), network
-    )
-    objective_of(job)(photo)
-    rows: list[dict[str, float]] = []
-    spent = 0.0
-    coarse = job.settings.iterations * (job.settings.scales - 1)
-
-    def look(iteration: Iteration, picture: Callable[[], np.ndarray]) -> None:
-        nonlocal spent
-        spent += iteration.milliseconds / 1e3
-        loss = iteration.best_loss if iteration.number > coarse else float("nan")
-        rows.append({"iteration": iteration.number, "seconds": spent, "loss": loss})
-
-    run(job, look)
-    return [row for row in rows if np.isfinite(row["loss"])]
 
 
 WAYS: dict[str, dict[str, Any]] = {
@@ -84,7 +60,7 @@ def optimizers(setting: Setting) -> list[dict[str, Any]]:
         network = setting.network(model)
         for pair, photo, painting in setting.pairs():
             curves = {
-                way: _history(setting, network, photo, painting, iterations=plain, **settings)
+                way: loss_history(job_of(network, photo, painting, iterations=plain, **settings))[0]
                 for way, settings in WAYS.items()
                 if min(photo.shape[:2]) >= 32 * 2 ** (settings.get("scales", 1) - 1)
                 and (model != "segnet" or settings.get("optimizer") not in ("adam", "sgd"))
