@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+
 from bench.history import job_of, loss_history, warm_started
 from bench.paper.setting import FIRST, PAIRS
 from minitorch_style.images import load_picture
@@ -23,7 +24,7 @@ from minitorch_style.network import Network, load_network
 from minitorch_style.settings import PRESETS
 
 matplotlib.use("Agg")
-from matplotlib import pyplot  # noqa: E402
+from matplotlib import pyplot
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULT = ROOT / "bench" / "results" / "ways.json"

@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bench.arm.emulated import CACHE, HERE, MODELS, REPOSITORY, bundle, root
+from bench.arm.emulated import CACHE, HERE, IPAD, MODELS, REPOSITORY, bundle, make_root
 
 MODULES = ("netfs", "fscache", "9pnet", "9pnet_virtio", "virtio_mmio", "9p")
 RESULT = Path(__file__).resolve().parents[1] / "results" / "board.json"
@@ -72,9 +72,9 @@ def booted(arguments: list[str], work: Path) -> None:
         "console=ttyAMA0 quiet panic=-1",
     ]
     for mounted in ("proc", "dev", "tmp", "mnt"):  # an extracted userland has no such folders
-        (CACHE / "root" / mounted).mkdir(exist_ok=True)
+        (IPAD.root / mounted).mkdir(exist_ok=True)
     shares = []
-    for tag, folder, flags in (("userland", CACHE / "root", ",readonly=on"), ("work", work, "")):
+    for tag, folder, flags in (("userland", IPAD.root, ",readonly=on"), ("work", work, "")):
         shares += ["-fsdev", f"local,id={tag},path={folder},security_model=none{flags}"]
         shares += ["-device", f"virtio-9p-device,fsdev={tag},mount_tag={tag}"]
     tree = next(debian.glob("**/vexpress-v2p-ca9.dtb"))
@@ -99,7 +99,7 @@ def main() -> int:
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--out", type=Path, default=RESULT)
     options = parser.parse_args()
-    root()
+    make_root()
     rows = [stylised(model, options.iterations, options.size) for model in options.models]
     for row in rows:
         print(f"{row['model']}: {row['peak_mb']:.0f} MB resident at most, of {row['total_mb']:.0f} MB")

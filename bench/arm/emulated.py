@@ -1,4 +1,4 @@
-"""Running things on the emulated board: the userland's Python, the bundle, the counting plugin."""
+"""Running things on an emulated board: the userland's Python, the bundle, the counting plugin."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from minitorch_style.crosscompile import make_bundle
@@ -18,24 +19,45 @@ MODELS = ("distilled", "enet")
 Counts = dict[str, int]
 
 
-def root() -> Path:
-    """The armhf userland, made at the first call."""
-    folder = CACHE / "root"
-    subprocess.run([HERE / "rootfs", folder, CACHE / "root.tar"], check=True)
-    return folder
+@dataclass(frozen=True)
+class Board:
+    """A processor to emulate, what Debian calls its userland, our target for it, and the kernel sets to check there."""
+
+    architecture: str
+    target: str
+    cpu: str
+    emulator: str
+    kernels: tuple[str, ...]
+
+    @property
+    def root(self) -> Path:
+        return CACHE / self.architecture
 
 
-def bundle(models: Sequence[str] = MODELS) -> Path:
+BOARDS = {
+    "armv7": Board("armhf", "armv7-neon", "cortex-a9", "qemu-arm", ("numpy", "native")),
+    "aarch64": Board("arm64", "aarch64", "cortex-a72", "qemu-aarch64", ("numpy", "native", "numba")),
+}
+IPAD = BOARDS["armv7"]
+
+
+def make_root(board: Board = IPAD) -> None:
+    """Makes the board's userland where there is none."""
+    subprocess.run([HERE / "rootfs", board.architecture, board.root, f"{board.root}.tar"], check=True)
+
+
+def bundle(models: Sequence[str] = MODELS, board: Board = IPAD) -> Path:
     """A fresh bundle of this checkout for the board; the folder that holds the package."""
     folder = CACHE / "bundle"
     shutil.rmtree(folder, ignore_errors=True)
-    make_bundle("armv7-neon", folder, models)
+    make_bundle(board.target, folder, models)
     return folder
 
 
-def python(arguments: Sequence[str | Path], folder: Path, **environment: str) -> str:
+def python(arguments: Sequence[str | Path], folder: Path, board: Board = IPAD, **environment: str) -> str:
     """What the board's Python prints when it runs in `folder`; its errors pass through."""
-    variables = {**os.environ, "ROOT": str(CACHE / "root"), **environment}
+    chosen = {"ROOT": str(board.root), "CPU": board.cpu, "QEMU": f"{board.emulator}-static"}
+    variables = {**os.environ, **chosen, **environment}
     command = [str(HERE / "python"), *(str(argument) for argument in arguments)]
     return subprocess.run(command, cwd=folder, env=variables, check=True, stdout=subprocess.PIPE, text=True).stdout
 
@@ -45,7 +67,7 @@ def counted(arguments: Sequence[str | Path], folder: Path) -> dict[int, Counts]:
     plugin, table = CACHE / "count.so", CACHE / "counts.csv"
     subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", plugin, HERE / "count.c"], check=True)
     table.unlink(missing_ok=True)
-    python(arguments, folder, QEMU="qemu-arm", QEMU_FLAGS=f"-plugin {plugin},out={table}")
+    python(arguments, folder, QEMU=IPAD.emulator, QEMU_FLAGS=f"-plugin {plugin},out={table}")
     with table.open() as file:
         return {
             int(row.pop("region")): {name: int(number) for name, number in row.items()} for row in csv.DictReader(file)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.arm.emulated import HERE, MODELS, Counts, bundle, counted, root
+from bench.arm.emulated import HERE, MODELS, Counts, bundle, counted, make_root
 from minitorch_style.network import load_network
 
 CLOCK = 1e9
@@ -74,7 +74,7 @@ def main() -> int:
     parser.add_argument("--size", type=int, default=128, help="side of the pictures that are counted, scaled to 256")
     parser.add_argument("--out", type=Path, default=RESULT)
     options = parser.parse_args()
-    root()
+    make_root()
     folder = bundle(options.models)
     rows = []
     print(f"{'model':<22}{'kernels':<9}{'forward, M instr.':>18}{'forward, s':>14}{'iteration, s':>14}")
