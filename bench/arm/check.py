@@ -49,9 +49,9 @@ def main() -> int:
             for kernels in board.kernels:
                 out = Path(temporary) / "board.npz"
                 print(python([HERE / "job.py", "compare", model, kernels, out], folder, board).strip(), "(board)")
-                board = np.load(out)
+                found_there = np.load(out)
                 for name, limit in (("loss", LOSS), ("losses", LOSS), ("gradient", GRADIENT), ("pixels", PIXELS)):
-                    found = difference(board[name], host[name])
+                    found = difference(found_there[name], host[name])
                     worst = max(worst, found / limit)
                     print(f"  {name}: {found:.1e} of the largest, {limit:.0e} allowed")
     if board is not IPAD:
