@@ -53,6 +53,7 @@ ONLY_IN = {
     "tqdm": ("cli/stylize.py", "cli/weights.py"),
     "llvmlite": (
         "kernels/numba_ops/compilation.py",
+        "kernels/numba_ops/halving.py",
         "kernels/numba_ops/microkernel.py",
         "kernels/numba_ops/winograd.py",
         "kernels/tile_ir.py",

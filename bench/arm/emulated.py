@@ -6,6 +6,7 @@ import csv
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,15 +29,19 @@ class Board:
     cpu: str
     emulator: str
     kernels: tuple[str, ...]
+    wheels: tuple[str, ...] = ()  # packages to take from their published wheels instead of from Debian
 
     @property
     def root(self) -> Path:
         return CACHE / self.architecture
 
 
+# In the emulator Debian's Numba for 64-bit ARM (0.56) dies at the first parallel loop, whatever is in it.
 BOARDS = {
     "armv7": Board("armhf", "armv7-neon", "cortex-a9", "qemu-arm", ("numpy", "native")),
-    "aarch64": Board("arm64", "aarch64", "cortex-a72", "qemu-aarch64", ("numpy", "native", "numba")),
+    "aarch64": Board(
+        "arm64", "aarch64", "cortex-a72", "qemu-aarch64", ("numpy", "native", "numba"), ("numpy", "scipy", "numba")
+    ),
 }
 IPAD = BOARDS["armv7"]
 
@@ -44,6 +49,17 @@ IPAD = BOARDS["armv7"]
 def make_root(board: Board = IPAD) -> None:
     """Makes the board's userland where there is none."""
     subprocess.run([HERE / "rootfs", board.architecture, board.root, f"{board.root}.tar"], check=True)
+    if board.wheels and not wheels(board).exists():
+        chosen = ["--only-binary=:all:", "--python-version=311", "--implementation=cp"]
+        chosen += [f"--platform=manylinux_{glibc}_aarch64" for glibc in ("2_17", "2_27", "2_28")]
+        command = [sys.executable, "-m", "pip", "install", "--quiet", f"--target={wheels(board)}.tmp", *chosen]
+        command += board.wheels
+        subprocess.run(command, check=True)
+        Path(f"{wheels(board)}.tmp").rename(wheels(board))
+
+
+def wheels(board: Board) -> Path:
+    return CACHE / f"{board.architecture}-wheels"
 
 
 def bundle(models: Sequence[str] = MODELS, board: Board = IPAD) -> Path:
@@ -57,6 +73,8 @@ def bundle(models: Sequence[str] = MODELS, board: Board = IPAD) -> Path:
 def python(arguments: Sequence[str | Path], folder: Path, board: Board = IPAD, **environment: str) -> str:
     """What the board's Python prints when it runs in `folder`; its errors pass through."""
     chosen = {"ROOT": str(board.root), "CPU": board.cpu, "QEMU": f"{board.emulator}-static"}
+    if board.wheels:
+        chosen["WHEELS"] = str(wheels(board))
     variables = {**os.environ, **chosen, **environment}
     command = [str(HERE / "python"), *(str(argument) for argument in arguments)]
     return subprocess.run(command, cwd=folder, env=variables, check=True, stdout=subprocess.PIPE, text=True).stdout

@@ -29,7 +29,7 @@ def squeezenet(name: str = "squeezenet") -> Architecture:
     for number, (squeezed, expanded) in enumerate(FIRES, start=2):
         fire = f"fire{number}"
         if number in POOLED:
-            last = add(f"pool{number - 1}", MaxPool2d(3, stride=2), last)
+            last = add(f"pool{number - 1}", MaxPool2d(3, stride=2, ceil_mode=True), last)
         narrow = conv(f"{fire}.squeeze1x1", last, Conv2d(channels, squeezed, 1))
         one = conv(f"{fire}.expand1x1", narrow, Conv2d(squeezed, expanded, 1))
         three = conv(f"{fire}.expand3x3", narrow, Conv2d(squeezed, expanded, 3, padding=1))
