@@ -67,7 +67,7 @@ def segmentation(run: Path, data: Path) -> list[Weights]:
     named = ("start", "init", "fit")  # files: what they are called, not where they lay
     options = {key: Path(value).name if key in named else value for key, value in state["options"].items()}
     provenance = {
-        "source": "tools/training/train.py, trained for this package",
+        "source": "tools.training.train, trained for this package",
         "licence": "MIT",
         "data": PHOTOS,
         "splits": "5,465 to train, 1,000 to validate",

@@ -23,7 +23,7 @@ from tools.training import evaluate, train
 from tools.training.data import Photo, read_split
 from tools.training.network import TrainableNetwork
 from tools.training.runs import load_run, read_run, segmenter
-from tools.training.train import Options, Trainer, class_weights
+from tools.training.trainer import Options, Trainer, class_weights
 
 
 def discs(count: int, seed: int = 0) -> list[Photo]:
