@@ -75,6 +75,29 @@ def segmenters() -> str:
     return "\n".join(lines)
 
 
+def distillation() -> str:
+    """What bench/results/distillation.json says of the teacher."""
+    record = json.loads((RESULTS / "distillation.json").read_text())
+    lines = [
+        f"The student `distilled` with its teacher and without, accuracy on {record['photographs']:,} photographs by seed "
+        "(`python -m bench.distillation`):",
+        "",
+        "| begins with | teacher | by seed | mean | the teacher's gain |",
+        "|---|---|---|---|---|",
+    ]
+    for init in dict.fromkeys(row["init"] for row in record["rows"]):
+        means = {}
+        for taught in (False, True):
+            mine = [row for row in record["rows"] if row["init"] == init and bool(row["alpha"]) == taught]
+            means[taught] = sum(row["accuracy"] for row in mine) / len(mine)
+            seeds = " / ".join(f"{row['accuracy']:.2f}" for row in sorted(mine, key=lambda row: int(row["seed"])))
+            gain = f"{means[True] - means[False]:+.2f}" if taught else ""
+            how = "equation 7" + (" and attention" if mine[0]["attention"] else "") if taught else "none"
+            begins = "random numbers" if init == "none" else f"`{init}`"
+            lines.append(f"| {begins} | {how} | {seeds} | {means[taught]:.2f} % | {gain} |")
+    return "\n".join(lines)
+
+
 def limits() -> str:
     """The table of bench/results/limits.json."""
     record = json.loads((RESULTS / "limits.json").read_text())
@@ -194,6 +217,7 @@ TABLES = {
     "engines": engines,
     "optimizers": optimizers,
     "segmenters": segmenters,
+    "distillation": distillation,
     "limits": limits,
     "ways": ways,
     "paper": paper,
