@@ -3,6 +3,8 @@
     python -m bench.compare_engines [--models vgg16 distilled enet] [--sizes 256 512] [--repeat 15] [--threads 2]
 
 Each round times every engine once, so that whatever else the machine does falls on all alike; medians are compared.
+Before its turn an engine waits until the threads of the one before it have gone to sleep, and runs once without being
+timed: an iteration among others is what a transfer consists of, and what is compared.
 Outputs are checked to be equal first. Needs PyTorch; ONNX Runtime (with onnx and onnxscript) where installed; is run by
 hand. Writes bench/results/engines.json and prints the table.
 """
@@ -34,6 +36,7 @@ from minitorch_style.objective import Objective
 from tools.convert_torch import torch_graph
 
 RESULTS = Path(__file__).parent / "results"
+PAUSE = 0.2  # seconds; an engine's idle threads wait in a loop for some milliseconds before they sleep
 Engine = Callable[[], Any]
 
 
@@ -155,6 +158,8 @@ def medians(candidates: dict[str, Engine], repeat: int) -> dict[str, float]:
         engine()
     for _ in range(repeat):
         for name, engine in candidates.items():
+            time.sleep(PAUSE)
+            engine()
             begun = time.perf_counter()
             engine()
             times[name].append(1e3 * (time.perf_counter() - begun))
