@@ -1,5 +1,5 @@
 """The pools that every network here has: 2×2 windows, stride 2, even sides. One output row at a time in LLVM IR, so that
-eight channels are one vector whatever the number of channels; `pooling` computes all other geometries."""
+eight channels are one vector, and what is left over goes one by one; `pooling` computes all other geometries."""
 
 from __future__ import annotations
 
@@ -14,13 +14,17 @@ from minitorch_style.kernels.tile_modes import ACCUMULATE, GATED
 
 LANES = min(8, VECTOR_WIDTH)
 INDEX, SHORT = ir.IntType(64), ir.IntType(16)
-FLOATS, SHORTS = ir.VectorType(FLOAT, LANES), ir.VectorType(SHORT, LANES)
 CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))  # the window in row order: its n-th has code n in an index
 
 
 def supports(kernel: tuple[int, ...], size: tuple[int, int, int]) -> bool:
     """Whether a pool of geometry (kh, kw, sh, sw, ph, pw) over (H, W, C) is one of these."""
-    return kernel == (2, 2, 2, 2, 0, 0) and size[0] % 2 == size[1] % 2 == size[2] % LANES == 0
+    return kernel == (2, 2, 2, 2, 0, 0) and size[0] % 2 == size[1] % 2 == 0
+
+
+def _vectors(lanes: int) -> tuple[Any, Any]:
+    """The types of `lanes` channels and of as many codes."""
+    return ir.VectorType(FLOAT, lanes), ir.VectorType(SHORT, lanes)
 
 
 def _load(builder: Any, place: Any, kind: Any, align: int) -> Any:
@@ -34,7 +38,7 @@ def _store(builder: Any, value: Any, place: Any, align: int) -> None:
 
 
 def _constant(kind: Any, value: float) -> Any:
-    return ir.Constant(kind, [value] * LANES)
+    return ir.Constant(kind, [value] * kind.count)
 
 
 def _over_row(
@@ -43,19 +47,25 @@ def _over_row(
     channels: Any,
     pixels: list[Any],
     halved: list[Any],
-    body: Callable[[list[Any]], None],
+    body: Callable[[list[Any], int], None],
     fixed: tuple[Any, ...] = (),
 ) -> None:
-    """Calls `body` with pointers for every `LANES` channels of every output pixel of a row: those of `pixels` step two
-    pixels from one to the next, those of `halved` one, those of `fixed` stay."""
+    """Calls `body` with pointers for every `LANES` channels of every output pixel of a row, then for each that is left:
+    those of `pixels` step two pixels from one to the next, those of `halved` one, those of `fixed` stay."""
     two = builder.mul(channels, INDEX(2))
+    groups, left = builder.sdiv(channels, INDEX(LANES)), builder.srem(channels, INDEX(LANES))
 
     def over_columns(places: list[Any], _: list[Any]) -> list[Any]:
-        def over_channels(inner: list[Any], _: list[Any]) -> list[Any]:
-            body(inner)
-            return [pointer(builder, place, INDEX(LANES)) for place in inner]
+        def over_channels(lanes: int) -> Callable[[list[Any], list[Any]], list[Any]]:
+            def one(inner: list[Any], _: list[Any]) -> list[Any]:
+                body(inner, lanes)
+                return [pointer(builder, place, INDEX(lanes)) for place in inner]
 
-        counted_loop(builder, builder.sdiv(channels, INDEX(LANES)), places, over_channels, [])
+            return one
+
+        counted_loop(
+            builder, left, counted_loop(builder, groups, places, over_channels(LANES), []), over_channels(1), []
+        )
         steps = [two] * len(pixels) + [channels] * len(halved) + [INDEX(0)] * len(fixed)
         return [pointer(builder, place, step) for place, step in zip(places, steps, strict=True)]
 
@@ -82,20 +92,21 @@ def _forward(average: bool) -> Any:
             x_row, channels, columns = arguments[2:5]
             source, target, where = (_data(context, builder, signature, arguments, at) for at in (0, 5, 7))
 
-            def body(places: list[Any]) -> None:
+            def body(places: list[Any], lanes: int) -> None:
+                floats, shorts = _vectors(lanes)
                 x_c, o_c, i_c = places
-                values = [_load(builder, _corner(builder, x_c, x_row, channels, at), FLOATS, 4) for at in CORNERS]
+                values = [_load(builder, _corner(builder, x_c, x_row, channels, at), floats, 4) for at in CORNERS]
                 best = values[0]
                 if average:
                     for value in values[1:]:
                         best = builder.fadd(best, value)
-                    _store(builder, builder.fmul(best, _constant(FLOATS, 0.25)), o_c, 4)
+                    _store(builder, builder.fmul(best, _constant(floats, 0.25)), o_c, 4)
                     return
-                code = _constant(SHORTS, 0)
+                code = _constant(shorts, 0)
                 for number, value in enumerate(values[1:], start=1):
                     larger = builder.fcmp_ordered(">", value, best)
                     best = builder.select(larger, value, best)
-                    code = builder.select(larger, _constant(SHORTS, number), code)
+                    code = builder.select(larger, _constant(shorts, number), code)
                 _store(builder, best, o_c, 4)
                 _store(builder, code, i_c, 2)
 
@@ -131,26 +142,27 @@ def _backward(average: bool, mode: int) -> Any:
                 _data(context, builder, signature, arguments, at) for at in (0, 2, 4, 9, 12)
             )
 
-            def body(places: list[Any]) -> None:
+            def body(places: list[Any], lanes: int) -> None:
+                floats, shorts = _vectors(lanes)
                 x_c, g_c, d_c, i_c, s_c = places
-                gradient = _load(builder, d_c, FLOATS, 4)
-                zero = _constant(FLOATS, 0.0)
+                gradient = _load(builder, d_c, floats, 4)
+                zero = _constant(floats, 0.0)
                 if average:
-                    gradient = builder.fmul(gradient, _constant(FLOATS, 0.25))
+                    gradient = builder.fmul(gradient, _constant(floats, 0.25))
                 else:
-                    code = _load(builder, i_c, SHORTS, 2)
+                    code = _load(builder, i_c, shorts, 2)
                 if mode & GATED:
-                    factor = _load(builder, s_c, FLOATS, 4)
+                    factor = _load(builder, s_c, floats, 4)
                 for number, at in enumerate(CORNERS):
                     value = gradient
                     if not average:
-                        chosen = builder.icmp_signed("==", code, _constant(SHORTS, number))
+                        chosen = builder.icmp_signed("==", code, _constant(shorts, number))
                         value = builder.select(chosen, gradient, zero)
                     place = _corner(builder, x_c, x_row, channels, at)
                     if mode & ACCUMULATE:
-                        value = builder.fadd(value, _load(builder, place, FLOATS, 4))
+                        value = builder.fadd(value, _load(builder, place, floats, 4))
                     if mode & GATED:
-                        sign = _load(builder, _corner(builder, g_c, g_row, channels, at), FLOATS, 4)
+                        sign = _load(builder, _corner(builder, g_c, g_row, channels, at), floats, 4)
                         positive = builder.fcmp_ordered(">", sign, zero)
                         value = builder.select(positive, value, builder.fmul(value, factor))
                     _store(builder, value, place, 4)
