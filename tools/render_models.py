@@ -29,7 +29,9 @@ def marked(model: str, photo: Path, painting: Path) -> list[np.ndarray]:
         if iteration.number in MARKS:
             seen.append(picture())
 
-    ms.stylize(photo, painting, progress=look, model=model, size=SIZE, iterations=max(MARKS))
+    # A network of steps has no slope that a line search could follow.
+    method = "sgd" if model.endswith("-xnor") else "lbfgs"
+    ms.stylize(photo, painting, progress=look, model=model, size=SIZE, iterations=max(MARKS), optimizer=method)
     return seen
 
 
