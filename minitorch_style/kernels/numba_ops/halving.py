@@ -8,7 +8,14 @@ from typing import Any
 
 from llvmlite import ir
 
-from minitorch_style.kernels.numba_ops.compilation import VECTOR_WIDTH, intrinsic, parallel_kernel, prange, types
+from minitorch_style.kernels.numba_ops.compilation import (
+    VECTOR_WIDTH,
+    intrinsic,
+    jit_enabled,
+    parallel_kernel,
+    prange,
+    types,
+)
 from minitorch_style.kernels.tile_ir import FLOAT, counted_loop, pointer
 from minitorch_style.kernels.tile_modes import ACCUMULATE, GATED
 
@@ -18,8 +25,8 @@ CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))  # the window in row order: its n-th 
 
 
 def supports(kernel: tuple[int, ...], size: tuple[int, int, int]) -> bool:
-    """Whether a pool of geometry (kh, kw, sh, sw, ph, pw) over (H, W, C) is one of these."""
-    return kernel == (2, 2, 2, 2, 0, 0) and size[0] % 2 == size[1] % 2 == 0
+    """Whether a pool of geometry (kh, kw, sh, sw, ph, pw) over (H, W, C) is one of these, and there is a compiler."""
+    return jit_enabled and kernel == (2, 2, 2, 2, 0, 0) and size[0] % 2 == size[1] % 2 == 0
 
 
 def _vectors(lanes: int) -> tuple[Any, Any]:
