@@ -13,7 +13,7 @@ import numpy as np
 
 from minitorch_style.colours import keep_colours
 from minitorch_style.errors import SettingsError, ShapeError
-from minitorch_style.estimate import BASE_BYTES, Estimate, available_memory, estimate, require_memory
+from minitorch_style.estimate import Estimate, available_memory, estimate, require_memory
 from minitorch_style.images import Bytes, Picture, load_picture, resized, save_picture, to_bytes
 from minitorch_style.kernels.buffers import Array
 from minitorch_style.network import Network, load_network
@@ -142,9 +142,12 @@ def prepare(
     if settings.scales > 1:  # so that a picture too small for the coarsest is refused now
         network.plan(_scaled(photo.size, 0.5 ** (settings.scales - 1)), taps)
     expected = estimate(network, plan, [painting.size for painting in paintings], settings)
-    free = available_memory()
-    limits = [limit for limit in (settings.max_memory, free) if limit is not None]
-    require_memory(expected.nbytes, BASE_BYTES[network.kernels.name], photo.size, min(limits, default=None))
+    available = min((limit for limit in (settings.max_memory, available_memory()) if limit is not None), default=None)
+    if available is not None and expected.nbytes > available:  # what grows with the pixels, seen at twice the size
+        twice = network.plan(_scaled(photo.size, 2), taps)
+        larger = estimate(network, twice, [_scaled(painting.size, 2) for painting in paintings], settings)
+        fixed = expected.nbytes - (larger.nbytes - expected.nbytes) // 3
+        require_memory(expected.nbytes, fixed, photo.size, available)
     return Job(network, photo, paintings, settings, expected, start, _mask(settings, photo))
 
 

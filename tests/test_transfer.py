@@ -172,6 +172,20 @@ def test_too_little_memory_is_said_with_the_size_that_fits() -> None:
         require_memory(4 * 10**9, 3 * 10**8, (800, 600), 275_000_000)
 
 
+def test_the_size_that_is_said_to_fit_does(network: ms.Network) -> None:
+    photo = painting = np.zeros((256, 256, 3), np.uint8)
+    least, needed = (
+        transfer.prepare(photo[:side, :side], painting[:side, :side], Settings(), network).estimate.nbytes
+        for side in (64, 256)
+    )
+    limit = (least + needed) // 2
+    with pytest.raises(SettingsError, match=r"--size \d+ or a smaller") as refusal:
+        transfer.prepare(photo, painting, Settings(max_memory=limit), network)
+    side = int(str(refusal.value).split("--size ")[1].split()[0])
+    assert side > 64
+    transfer.prepare(photo[:side, :side], painting[:side, :side], Settings(max_memory=limit), network)
+
+
 def test_a_limit_of_memory_is_kept(network: ms.Network, photo: np.ndarray, painting: np.ndarray) -> None:
     needed = transfer.prepare(photo, painting, Settings(), network).estimate.nbytes
     transfer.prepare(photo, painting, Settings(max_memory=needed), network)
