@@ -2,8 +2,8 @@
 
 F: features of the picture being made, (H, W, N) float32; N maps of M = H·W positions.  P: the photo's features at the
 same layer.  G = FᵀF, (N, N) float64: the picture's Gram matrix (equation 3), A: the painting's.  Gram matrices come from
-a kernel set. Each loss comes with its gradient; that of the style loss as one towards G, which the kernel set takes on
-to F: F·(dG + dGᵀ).
+a kernel set. Each loss comes with its gradient; that of the style loss as the symmetric matrix S which the kernel set
+takes on to F: F·S.
 """
 
 from __future__ import annotations
@@ -34,18 +34,20 @@ def mean_gram(gram: Gram, positions: int) -> Gram:
 
 
 def style_loss(gram: Gram, positions: int, target: Gram) -> tuple[float, Gram]:
-    """Equation 3 and its gradient towards G (from which equation 5 follows: dE/dF = 1/(N²M²) · F·(G − A)).
+    """Equation 3, and the symmetric matrix S for which F·S is equation 5, its gradient towards F.
 
     `target` is A / M_A, the mean Gram matrix of the painting, which may be of another size than the picture:
 
-        E = 1/(4 N²) Σ (G/M − A/M_A)²        dE/dG = 1/(2 N² M) (G/M − A/M_A)
+        E = 1/(4 N²) Σ (G/M − A/M_A)²        S = dE/dG + (dE/dG)ᵀ = 1/(N² M) (G/M − A/M_A)
 
-    With M_A = M this is the paper's 1/(4 N² M²) Σ (G − A)². The bracket is symmetric, so F·(dG + dGᵀ) is equation 5.
+    With M_A = M this is the paper's 1/(4 N² M²) Σ (G − A)² and 1/(N² M²) F·(G − A).
     """
     maps = gram.shape[0]
-    difference = mean_gram(gram, positions) - target
-    value = float(np.sum(difference * difference)) / (4 * maps**2)
-    return value, difference / (2 * maps**2 * positions)
+    difference = mean_gram(gram, positions)
+    difference -= target
+    value = float(np.vdot(difference, difference)) / (4 * maps**2)
+    difference /= maps**2 * positions
+    return value, difference
 
 
 def layer_weights(layers: int) -> float:

@@ -130,16 +130,16 @@ class Objective:
     def __call__(self, x: Array) -> tuple[float, Array]:
         self.plan.run(x)
         content, style = 0.0, 0.0
-        towards_gram: dict[str, npt.NDArray[np.float64]] = {}
+        symmetric: dict[str, Array] = {}
         towards_feature: dict[str, Array] = {}
         for tap in self.plan.taps:
             feature = self.plan.feature(tap)
             if tap in self._style_targets:
                 gram = self.network.kernels.gram(feature)
-                value, dgram = style_loss(gram, feature.shape[0] * feature.shape[1], self._style_targets[tap])
+                value, matrix = style_loss(gram, feature.shape[0] * feature.shape[1], self._style_targets[tap])
                 factor = self.style_weight * self.style_layers[tap] * self._style_scales[tap]
                 style += factor * value
-                towards_gram[tap] = factor * dgram
+                symmetric[tap] = (factor * matrix).astype(np.float32)
             if tap in self._content_targets:
                 value, difference = content_loss(feature.interior, self._content_targets[tap])
                 factor = self.content_weight * self.content_layers[tap] * self._content_scales[tap]
@@ -151,9 +151,8 @@ class Objective:
             begun = tap in towards_feature
             if begun:
                 gradient.interior[...] = towards_feature[tap]
-            if tap in towards_gram:
-                both = towards_gram[tap] + towards_gram[tap].T
-                self.network.kernels.product(features, both.astype(np.float32), gradient, begun)
+            if tap in symmetric:
+                self.network.kernels.product(features, symmetric[tap], gradient, begun)
 
         gradient = self.plan.run_back(inject)
         variation = 0.0

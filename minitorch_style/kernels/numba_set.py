@@ -208,13 +208,13 @@ class NumbaKernels:
     def gram(self, features: Buffer) -> npt.NDArray[np.float64]:
         rows, columns, channels = features.shape
         width = microkernel.panel_width(channels)
-        parts = max(1, min(16, rows, rows * columns // 128))
-        partial = np.empty((parts, channels, channels))
+        narrow = gram.diagonal_width(width)
+        partial = np.empty((gram.shares(channels, rows * columns), channels, channels))
         out = np.empty((channels, channels))
         with compute_lock:
             gram.gram(
                 features.flat, features.origin, features.row_step, rows, columns, channels, width,
-                microkernel.tile_rows(width), partial, out,
+                microkernel.tile_rows(width), narrow, microkernel.tile_rows(narrow), partial, out,
             )  # fmt: skip
         return out
 

@@ -219,9 +219,3 @@ def gram(features: Values, out: npt.NDArray[np.float64]) -> npt.NDArray[np.float
     flat = features.reshape(-1, features.shape[2]).T
     out[...] = inner_products(flat, flat)
     return out
-
-
-def gram_input_grad(features: Values, dgram: npt.NDArray[np.float64], dx: Values) -> Values:
-    """dx = F · (dG + dGᵀ)."""
-    np.matmul(features, (dgram + dgram.T).astype(features.dtype), out=dx)
-    return dx

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from minitorch_style.kernels import numpy_ops
 from minitorch_style.kernels.kernel_set import KernelSet
 from tests import oracle
 from tests.kernels.harness import filled, poisoned
@@ -32,15 +31,3 @@ def test_product(kernels: KernelSet, channels: int, accumulate: bool, rng: np.ra
     kernels.product(filled(x, margin=1, slack=16384), matrix, out, accumulate)
     expected = x.astype(np.float64) @ matrix + (before if accumulate else 0)
     assert oracle.relative_error(out.interior, expected) <= 1e-5
-
-
-def test_gradient_of_a_function_of_the_gram_matrix(rng: np.random.Generator) -> None:
-    x, direction = rng.standard_normal((4, 3, 5)), rng.standard_normal((5, 5))
-
-    def value(v: np.ndarray) -> np.ndarray:
-        return np.array([np.sum(oracle.gram(v) * direction)])
-
-    def input_grad(dy: np.ndarray) -> np.ndarray:
-        return numpy_ops.gram_input_grad(x, dy[0] * direction, np.empty_like(x))
-
-    assert oracle.projection_error(value, input_grad, x, rng) <= 1e-6

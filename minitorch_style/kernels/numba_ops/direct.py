@@ -9,6 +9,8 @@ from minitorch_style.kernels.numba_ops.compilation import parallel_kernel, prang
 from minitorch_style.kernels.numba_ops.microkernel import SHAPES, finished_tile, gemm_tile, panel_width, tile_rows
 from minitorch_style.kernels.numba_ops.tiles import finish
 
+TASK_PIXELS = 128
+MIN_TASKS = 8
 TILE_FLOATS = max(rows * width for width, (rows, _) in SHAPES.items())
 
 
@@ -17,11 +19,9 @@ def pack_panels(matrix: Array) -> tuple[Array, int]:
     depth, columns = matrix.shape
     width = panel_width(columns)
     panels = -(-columns // width)
-    packed = np.zeros((panels, depth, width), np.float32)
-    for panel in range(panels):
-        part = matrix[:, panel * width : (panel + 1) * width]
-        packed[panel, :, : part.shape[1]] = part
-    return packed.ravel(), width
+    if columns % width:
+        matrix = np.pad(matrix, ((0, 0), (0, panels * width - columns)))
+    return np.ascontiguousarray(matrix.reshape(depth, panels, width).transpose(1, 0, 2), np.float32).ravel(), width
 
 
 @parallel_kernel
@@ -31,13 +31,18 @@ def tiled_product(
 ):  # fmt: skip
     """out[i, j, :channels] = Σ_{a, b, k} x[i·x_row + j·x_col + a·step_a + b·step_b + k] · w[(a, b, k), :], then `finish`.
 
-    All arrays are flat, all steps in floats. Each row of the output is one task, whatever the number of threads.
+    All arrays are flat, all steps in floats. A task is a few rows of the output, so that a panel of weights, once it
+    is in the cache, serves `TASK_PIXELS`.
     """
     total = count_a * count_b * depth
     panels = (channels + width - 1) // width
-    for i in prange(rows):
+    together = max(1, min(TASK_PIXELS // max(1, columns), rows // MIN_TASKS))
+    for task in prange((rows + together - 1) // together):
         tile = np.empty(TILE_FLOATS, np.float32)
-        for panel in range(panels):
+        for step in range(panels * together):
+            panel, i = step // together, task * together + step % together
+            if i >= rows:
+                continue
             c0 = panel * width
             valid = min(width, channels - c0)
             for j in range(0, columns, tile_m):

@@ -2,47 +2,148 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from llvmlite import ir
 
-from minitorch_style.kernels.numba_ops.compilation import parallel_kernel, prange
+from minitorch_style.kernels.numba_ops.compilation import (
+    VECTOR_WIDTH,
+    intrinsic,
+    kernel,
+    parallel_kernel,
+    prange,
+    types,
+)
 from minitorch_style.kernels.numba_ops.direct import TILE_FLOATS
-from minitorch_style.kernels.numba_ops.microkernel import finished_tile
-from minitorch_style.kernels.tile_modes import ACCUMULATE, RAW
+from minitorch_style.kernels.numba_ops.microkernel import PANELS, gemm_tile, panel_width
+from minitorch_style.kernels.tile_ir import FLOAT, counted_loop, pointer
 
-STRIP = 512  # pixels that a single-precision sum runs over
+STRIP = 256  # pixels that a single-precision sum runs over
+TASKS = 16  # at least so many, for the threads to share
+LANES = min(8, VECTOR_WIDTH)
+
+
+def shares(channels: int, pixels: int) -> int:
+    """In how many parts the pixels are summed up. Depends on the map alone, so that every number of threads adds alike."""
+    panels = -(-channels // panel_width(channels))
+    pairs = panels * (panels + 1) // 2
+    return max(1, min(-(-TASKS // pairs), -(-pixels // STRIP)))
+
+
+def diagonal_width(width: int) -> int:
+    """The panels of the tiles on the diagonal, where half of a wide tile would be computed in vain."""
+    return min((narrow for narrow in PANELS if 16 <= narrow < width), default=width)
+
+
+def _rows(double: bool) -> Any:
+    """Intrinsic: `rows` times `length` floats from x to out, whole vectors, with steps between the rows: copied, or where
+    `double`, added to doubles."""
+
+    @intrinsic
+    def move(typing_context, x, x0, x_row, out, o0, o_row, rows, length):
+        signature = types.void(x, *[types.int64] * 2, out, *[types.int64] * 4)
+
+        def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            source, target = (context.make_array(signature.args[at])(context, builder, arguments[at]) for at in (0, 3))
+            x_row, o_row, rows, length = arguments[2], *arguments[5:8]
+            floats, wide = ir.VectorType(FLOAT, LANES), ir.VectorType(ir.DoubleType(), LANES)
+            one = length.type(LANES)
+            vectors = builder.sdiv(length, one)
+
+            def vector(pointers: list[Any], _: list[Any]) -> list[Any]:
+                x_c, o_c = pointers
+                value = builder.load(builder.bitcast(x_c, floats.as_pointer()))
+                value.align = 4
+                kind, align = (wide, 8) if double else (floats, 4)
+                place = builder.bitcast(o_c, kind.as_pointer())
+                if double:
+                    before = builder.load(place)
+                    before.align = align
+                    value = builder.fadd(before, builder.fpext(value, wide))
+                builder.store(value, place).align = align
+                return [pointer(builder, x_c, one), pointer(builder, o_c, one)]
+
+            def row(pointers: list[Any], _: list[Any]) -> list[Any]:
+                counted_loop(builder, vectors, pointers, vector, [])
+                return [pointer(builder, place, step) for place, step in zip(pointers, (x_row, o_row), strict=True)]
+
+            first = [pointer(builder, source.data, arguments[1]), pointer(builder, target.data, arguments[4])]
+            counted_loop(builder, rows, first, row, [])
+            return context.get_dummy_value()
+
+        return signature, codegen
+
+    return move
+
+
+_copy_rows, _add_rows = _rows(False), _rows(True)
+
+
+@kernel
+def _pack(x, x0, x_row, columns, channels, first, count, c0, width, packed):
+    """Pixels first … first + count of channels c0 … c0 + width, one after another; beyond the last channel, anything."""
+    valid = min(width, channels - c0)
+    p = 0
+    while p < count:
+        i, j = (first + p) // columns, (first + p) % columns
+        run = min(count - p, columns - j)
+        start = x0 + i * x_row + j * channels + c0
+        if valid == width:
+            _copy_rows(x, start, channels, packed, p * width, width, run, width)
+        else:
+            for k in range(run):
+                packed[(p + k) * width : (p + k) * width + valid] = x[
+                    start + k * channels : start + k * channels + valid
+                ]
+        p += run
 
 
 @parallel_kernel
-def gram(x, x0, x_row, rows, columns, channels, width, tile_m, partial, out):
-    """out[c, c'] = Σ F[c]·F[c']. `partial` (parts, C, C) in double: rows are dealt to parts in a fixed way, so that
-    the result does not depend on the number of threads. Only tiles that touch the upper triangle are computed."""
+def gram(x, x0, x_row, rows, columns, channels, width, tile_m, narrow, narrow_m, partial, out):
+    """out[c, c'] = Σ F[c]·F[c']. `partial` is (parts, C, C) in double. A task is a part of the pixels and a pair of
+    channel panels; only pairs of the upper triangle, and of those on the diagonal only tiles that touch it."""
     parts = partial.shape[0]
-    tall = max(1, STRIP // columns)  # rows in a strip
-    for part in prange(parts):
-        tile, zero = np.empty(TILE_FLOATS, np.float32), np.zeros(width, np.float32)
-        total = partial[part]
-        total[:, :] = 0
-        end = (part + 1) * rows // parts
-        for i in range(part * rows // parts, end, tall):
-            for first in range(0, columns, STRIP):
-                depth = min(STRIP, columns - first)
-                for m0 in range(0, channels, tile_m):
-                    for n0 in range((m0 // width) * width, channels, width):
-                        mode = RAW
-                        for row in range(i, min(i + tall, end)):
-                            start = x0 + row * x_row + first * channels
-                            finished_tile(
-                                width, x, start + m0, x, start + n0, tile, 0, zero, 0, zero, 0, zero, 0,
-                                1, 0, 1, 0, depth, channels, 1, channels, width, mode, 0,
-                            )  # fmt: skip
-                            mode = ACCUMULATE
-                        for m in range(min(tile_m, channels - m0)):
-                            for n in range(min(width, channels - n0)):
-                                total[m0 + m, n0 + n] += tile[m * width + n]
-    for row in range(channels):
-        for column in range(row, channels):
+    pixels = rows * columns
+    panels = (channels + width - 1) // width
+    pairs = panels * (panels + 1) // 2
+    for task in prange(parts * pairs):
+        part, pair = task // pairs, task % pairs
+        m_panel = 0
+        while pair >= panels - m_panel:
+            pair -= panels - m_panel
+            m_panel += 1
+        n_panel = m_panel + pair
+        m0, n0 = m_panel * width, n_panel * width
+        m_valid, n_valid = min(width, channels - m0), min(width, channels - n0)
+        left, tile = np.empty((STRIP + tile_m) * width, np.float32), np.empty(TILE_FLOATS, np.float32)
+        right = left if m_panel == n_panel else np.empty(STRIP * width, np.float32)
+        partial[part, m0 : m0 + m_valid, n0 : n0 + n_valid] = 0
+        strips = (pixels + STRIP - 1) // STRIP
+        for strip in range(part * strips // parts, (part + 1) * strips // parts):
+            count = min(STRIP, pixels - strip * STRIP)
+            _pack(x, x0, x_row, columns, channels, strip * STRIP, count, m0, width, left)
+            tall, wide = tile_m, width
+            if m_panel == n_panel:
+                tall, wide = narrow_m, narrow
+            else:
+                _pack(x, x0, x_row, columns, channels, strip * STRIP, count, n0, width, right)
+            for m in range(0, m_valid, tall):
+                first = m // wide * wide if m_panel == n_panel else 0
+                for n in range(first, n_valid, wide):
+                    gemm_tile(wide, left, m, right, n, tile, 0, 1, 0, 1, 0, count, width, 1, width, wide)
+                    valid = min(wide, n_valid - n)
+                    height = min(tall, m_valid - m)
+                    if valid == wide:
+                        start = ((part * channels + m0 + m) * channels) + n0 + n
+                        _add_rows(tile, 0, wide, partial, start, channels, height, wide)
+                    else:
+                        for r in range(height):
+                            sums = partial[part, m0 + m + r, n0 + n : n0 + n + valid]
+                            sums += tile[r * wide : r * wide + valid]
+    for row in prange(channels):
+        for column in range(channels):
             value = 0.0
             for part in range(parts):
-                value += partial[part, row, column]
+                value += partial[part, row, column] if column > row else partial[part, column, row]
             out[row, column] = value
-            out[column, row] = value
