@@ -1,7 +1,7 @@
 """A plan: one network lowered, for one picture size and set of taps, to fused steps over buffers allocated once.
 
 `run` takes pixels to features, `run_back` the features' gradients to the pixels' gradient. A plan computes nothing that
-no tap needs, keeps only what the way back reads, and lets maps of one shape share memory when they do not meet.
+no tap needs, keeps only what the way back reads, and lets maps and gradients share memory when they do not meet.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from minitorch_style.layers import (
     ReLU,
     Shape,
 )
+from minitorch_style.memory import Life, arrange
 from minitorch_style.networks import INPUT, Architecture, Node
 from minitorch_style.steps import (
     AddStep,
@@ -68,28 +69,6 @@ class _Value:
     gate_slope: Array | None = None  # of an activation fused into the step that makes this value
     kept: bool = False  # until the way back
     readers: list[int] = field(default_factory=list)  # positions of the steps that read it
-
-
-class _Pool:
-    """Buffers by geometry, handed out while planning: one that nobody holds any more serves again."""
-
-    def __init__(self) -> None:
-        self.free: dict[tuple[Shape, int, int], list[int]] = defaultdict(list)
-        self.geometries: list[tuple[Shape, int, int]] = []
-
-    def take(self, shape: Shape, margin: int, slack: int) -> int:
-        key = (shape, margin, slack)
-        if self.free[key]:
-            return self.free[key].pop()
-        self.geometries.append(key)
-        return len(self.geometries) - 1
-
-    def give_back(self, slot: int) -> None:
-        self.free[self.geometries[slot]].append(slot)
-
-    @property
-    def nbytes(self) -> int:
-        return sum(4 * Buffer.floats(*key) for key in self.geometries)
 
 
 class Plan:
@@ -237,49 +216,59 @@ class Plan:
             made.kept |= step.output in self._tapped or made.gate_slope is not None
 
     def _assign(self) -> None:
-        """Gives each value and each gradient a slot, reusing those whose holders are done."""
-        pool = _Pool()
-        slots: dict[str, int] = {}
-        for position, step in enumerate([None, *self.steps], start=-1):
-            name = PIXELS if step is None else step.output
-            value = self._values[name]
-            slots[name] = pool.take(value.shape, value.margin, value.slack)
-            for done, other in self._values.items():
-                keep = other.kept and (self.gradient or done in self._tapped)
-                if not keep and done in slots and other.readers and other.readers[-1] == position:
-                    pool.give_back(slots[done])
-        self._slots = slots
-        self._grad_slots: dict[str, int] = {}
-        if self.gradient:
-            for step in reversed(self.steps):
-                for name in (step.output, *step.inputs):
-                    if name not in self._grad_slots:
-                        value = self._values[name]
-                        self._grad_slots[name] = pool.take(value.shape, value.grad_margin, value.grad_slack)
-                pool.give_back(self._grad_slots[step.output])
-        self._pool = pool
+        """Gives each value and each gradient its place in memory. Step i runs at time i + 1, and back at `back(i)`."""
+        end = 2 * len(self.steps) + 1
+
+        def back(position: int) -> int:
+            return end - 1 - position
+
+        maker = {PIXELS: -1, **{step.output: position for position, step in enumerate(self.steps)}}
+        lives: list[Life] = []
+        self._places: dict[tuple[str, bool], int] = {}
+        self._geometries: list[tuple[Shape, int, int]] = []
+
+        def place(name: str, gradient: bool, margin: int, slack: int, first: int, last: int) -> None:
+            geometry = (self._values[name].shape, margin, slack)
+            self._places[name, gradient] = len(lives)
+            self._geometries.append(geometry)
+            lives.append(Life(Buffer.floats(*geometry), first, last))
+
+        for name, value in self._values.items():
+            made, readers = maker[name], value.readers
+            last = max(readers, default=made) + 1
+            if self.gradient and value.kept:
+                last = back(min(readers, default=made))
+            elif name in self._tapped:
+                last = end
+            place(name, False, value.margin, value.slack, made + 1, last)
+            if self.gradient:
+                until = back(made) if made >= 0 else end
+                place(name, True, value.grad_margin, value.grad_slack, back(max(readers, default=made)), until)
+        self._offsets, self._floats = arrange(lives)
 
     @property
     def nbytes(self) -> int:
-        return self._pool.nbytes + sum(step.nbytes for step in self.steps)
+        return 4 * self._floats + sum(step.nbytes for step in self.steps)
 
     def _allocated(self) -> list[Buffer]:
         if self._buffers is None:
-            self._buffers = [Buffer(*geometry) for geometry in self._pool.geometries]
+            memory = np.zeros(self._floats, np.float32)
+            placed = zip(self._geometries, self._offsets, strict=True)
+            self._buffers = [Buffer(*geometry, memory[offset:]) for geometry, offset in placed]
         return self._buffers
 
     def _buffer(self, name: str) -> Buffer:
-        return self._allocated()[self._slots[name]]
+        return self._allocated()[self._places[name, False]]
 
     def _gradient(self, name: str) -> Buffer:
-        return self._allocated()[self._grad_slots[name]]
+        return self._allocated()[self._places[name, True]]
 
     def _gate(self, name: str) -> Gate | None:
         slope = self._values[name].gate_slope
         return None if slope is None else Gate(self._buffer(name), slope)
 
     def feature(self, tap: str) -> Buffer:
-        """The activations at `tap`, of the last run. The next run overwrites them."""
+        """The activations at `tap`, of the last run, until `run_back` or the next run."""
         return self._buffer(self.architecture.taps[tap])
 
     def run(self, pixels: Array) -> None:
@@ -288,7 +277,9 @@ class Plan:
             raise ShapeError(f"plan for {self.size[0]}×{self.size[1]} pixels in RGB, got an array {pixels.shape}")
         self._buffer(PIXELS).interior[...] = pixels
         for step in self.steps:
-            step.forward([self._buffer(name) for name in step.inputs], self._buffer(step.output))
+            out = self._buffer(step.output)
+            out.clear_margin()
+            step.forward([self._buffer(name) for name in step.inputs], out)
 
     def run_back(self, inject: Inject) -> Array:
         """The pixels' gradient, (H, W, 3). For each tap, from the last to the first, `inject(tap, features, gradient)`
@@ -300,6 +291,7 @@ class Plan:
             """Lets a tap write its gradient first; tells whether there is something to add to."""
             if name not in begun:
                 begun.add(name)
+                self._gradient(name).clear_margin()
                 if name not in tap_of:
                     return False
                 inject(tap_of[name], self._buffer(name), self._gradient(name))

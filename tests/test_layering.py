@@ -21,6 +21,7 @@ ROOMS = [
     "images",
     "colours",
     "steps",
+    "memory",
     "plan",
     "weights",
     "binarise",
@@ -54,6 +55,7 @@ ONLY_IN = {
     "llvmlite": (
         "kernels/numba_ops/compilation.py",
         "kernels/numba_ops/halving.py",
+        "kernels/numba_ops/rows.py",
         "kernels/numba_ops/microkernel.py",
         "kernels/numba_ops/winograd.py",
         "kernels/tile_ir.py",

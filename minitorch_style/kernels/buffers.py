@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -17,43 +17,41 @@ class Buffer:
     """(H, W, C) float32 values inside `margin` zero pixels on each side.
 
     Rows and columns are rounded up to whole 4×4 tiles, and `slack` floats follow the last row: fast kernels read whole
-    tiles and throw away what lies outside. Only the interior is ever written.
+    tiles and throw away what lies outside. Only the interior is ever written. `memory` is where it lies, of at least
+    `floats` floats; where others use that too, `clear_margin` comes before the interior is written.
     """
 
     shape: Shape
     margin: int = 0
     slack: int = 0
+    memory: InitVar[Array | None] = None
     flat: Array = field(init=False, repr=False)
+    row_step: int = field(init=False)  # floats from one row to the next
+    origin: int = field(init=False)  # where in `flat` pixel (0, 0) begins
+    interior: Array = field(init=False, repr=False)  # the values without margin, (H, W, C), in the same memory
 
-    def __post_init__(self) -> None:
-        self.flat = np.zeros(self.nbytes // 4, np.float32)
+    def __post_init__(self, memory: Array | None) -> None:
+        count = self.floats(self.shape, self.margin, self.slack)
+        self.flat = np.zeros(count, np.float32) if memory is None else memory[:count]
+        height, width, channels = self.shape
+        self.row_step = (-(-width // 4) * 4 + 2 * self.margin) * channels
+        self.origin = self.margin * (self.row_step + channels)
+        steps = (4 * self.row_step, 4 * channels, 4)
+        self.interior = np.lib.stride_tricks.as_strided(self.flat[self.origin :], (height, width, channels), steps)
+
+    def clear_margin(self) -> None:
+        if self.margin:
+            height, width, channels = self.shape
+            lines = self.flat[: self.flat.size - self.slack].reshape(-1, self.row_step)
+            top, left = self.margin, self.margin * channels
+            lines[:top], lines[top + height :] = 0, 0
+            lines[top : top + height, :left], lines[top : top + height, left + width * channels :] = 0, 0
 
     @staticmethod
     def floats(shape: Shape, margin: int, slack: int) -> int:
         """How many floats such a buffer takes."""
         rows, columns = (-(-size // 4) * 4 + 2 * margin for size in shape[:2])
         return rows * columns * shape[2] + slack
-
-    @property
-    def nbytes(self) -> int:
-        return 4 * self.floats(self.shape, self.margin, self.slack)
-
-    @property
-    def row_step(self) -> int:
-        """Floats from one row to the next."""
-        return (-(-self.shape[1] // 4) * 4 + 2 * self.margin) * self.shape[2]
-
-    @property
-    def origin(self) -> int:
-        """Where in `flat` pixel (0, 0) begins."""
-        return self.margin * (self.row_step + self.shape[2])
-
-    @property
-    def interior(self) -> Array:
-        """The values without margin, as a writable view (H, W, C)."""
-        height, width, channels = self.shape
-        steps = (4 * self.row_step, 4 * channels, 4)
-        return np.lib.stride_tricks.as_strided(self.flat[self.origin :], (height, width, channels), steps)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ NOTHING = np.zeros(1, np.float32)
 FUSED_MAX_WEIGHTS = 128 * 128  # in × out; beyond, the 36 matrices leave no room for tiles in a 1 MB L2
 FUSED_BLOCK_FLOATS = 150_000  # transformed tiles of one thread: about 600 KB
 PHASED_CHUNK_TILES = 128
+FEW_CHANNELS = 3  # too few to fill a vector: neighbouring pixels then share one
 
 
 T = TypeVar("T")
@@ -44,8 +45,11 @@ class Workspace:
         """Arrays of so many floats, with whatever is in them. Only under `compute_lock`."""
         if self._floats.size < sum(counts):
             self._floats = np.empty(sum(counts), np.float32)
-        ends = np.cumsum(counts)
-        return [self._floats[end - count : end] for count, end in zip(counts, ends, strict=True)]
+        parts, end = [], 0
+        for count in counts:
+            parts.append(self._floats[end : end + count])
+            end += count
+        return parts
 
 
 def mode_of(accumulate: bool, gate: Gate | None) -> int:
@@ -61,7 +65,8 @@ def gate_parts(gate: Gate | None) -> tuple[Array, Array, int, int]:
 
 @dataclass
 class _Phase:
-    """The part of a direct convolution that writes every `stride`-th pixel: `taps` and offsets per axis."""
+    """The part of a direct convolution that writes every `stride`-th pixel: `taps` and offsets per axis. With `group`
+    above 1, that many neighbours in a row are written as one pixel with so many times the channels."""
 
     start: tuple[int, int]  # first pixel written
     offset: tuple[int, int]  # the input pixel under its first tap
@@ -70,6 +75,7 @@ class _Phase:
     weight: Array
     width: int
     depth: int
+    group: int = 1
 
 
 def _gradient_phases(spec: Conv2d, weight: Array) -> list[_Phase]:
@@ -95,6 +101,19 @@ def _gradient_phases(spec: Conv2d, weight: Array) -> list[_Phase]:
             _Phase(r, (top, left), (len(rows), len(columns)), (row_step, column_step), packed, width, spec.out_channels)
         )
     return phases
+
+
+def _grouped_gradient(spec: Conv2d, weight: Array) -> list[_Phase]:
+    """The input gradient for stride and dilation 1 as one convolution that gives four neighbours at once: its window is
+    three pixels wider, and its weights are zero where a neighbour does not look."""
+    (rows, columns), (inputs, outputs), group = spec.kernel_size, weight.shape[2:], 4
+    matrix = np.zeros((rows, columns + group - 1, outputs, group, inputs), np.float32)
+    turned = weight[::-1, ::-1].transpose(0, 1, 3, 2)
+    for member in range(group):
+        matrix[:, member : member + columns, :, member] = turned
+    packed, width = direct.pack_panels(matrix.reshape(-1, group * inputs))
+    offset = (spec.padding[0] - rows + 1, spec.padding[1] - columns + 1)
+    return [_Phase((0, 0), offset, (rows, columns + group - 1), (1, 1), packed, width, outputs, group)]
 
 
 @dataclass
@@ -123,7 +142,11 @@ class Direct:
         self._forward = _Phase((0, 0), offset, spec.kernel_size, spec.dilation, packed, width, spec.in_channels)
         self._backward: list[_Phase] = []
         if self.gradient:
-            self._backward = share(weight, "direct back", lambda: _gradient_phases(spec, weight))
+            plain = spec.stride == spec.dilation == (1, 1)
+            if plain and spec.in_channels <= FEW_CHANNELS and self.shape[1] % 4 == 0:
+                self._backward = share(weight, "grouped back", lambda: _grouped_gradient(spec, weight))
+            else:
+                self._backward = share(weight, "direct back", lambda: _gradient_phases(spec, weight))
         rows, columns, _ = spec.output_shape(self.shape)
         # A last row or column of windows may be cut short by the stride, never exceed the padded input.
         self.input_margin = max(spec.padding)
@@ -132,8 +155,9 @@ class Direct:
             for axis, size in ((0, rows), (1, columns)):
                 last = phase.offset[axis] + (phase.taps[axis] - 1) * phase.tap_step[axis]
                 count = -(-(self.shape[axis] - phase.start[axis]) // spec.stride[axis])
+                count -= (phase.group - 1) * axis
                 self.grad_margin = max(self.grad_margin, -phase.offset[axis], last + count - size)
-            self.grad_slack = max(self.grad_slack, direct.overread(phase.width, spec.out_channels))
+            self.grad_slack = max(self.grad_slack, direct.overread(phase.width, phase.group * spec.out_channels))
         self.nbytes = packed.nbytes + sum(phase.weight.nbytes for phase in self._backward)
 
     def _run(
@@ -151,6 +175,9 @@ class Direct:
         channels = out.shape[2]
         start = phase.start
         rows, columns = (-(-(out.shape[axis] - start[axis]) // out_stride[axis]) for axis in (0, 1))
+        if phase.group > 1:
+            columns, in_stride = columns // phase.group, (in_stride[0], phase.group)
+            bias, slope = np.tile(bias, phase.group), np.tile(slope, phase.group)
         count_b, depth, step_b = phase.taps[1], phase.depth, phase.tap_step[1] * phase.depth
         if phase.tap_step[1] == 1:  # neighbouring taps lie behind one another in memory: one long product
             count_b, depth = 1, count_b * depth
@@ -172,17 +199,17 @@ class Direct:
                 out.flat,
                 out.origin + start[0] * out.row_step + start[1] * channels,
                 out_stride[0] * out.row_step,
-                out_stride[1] * channels,
+                out_stride[1] * channels * phase.group,
                 rows,
                 columns,
-                channels,
+                channels * phase.group,
                 bias,
                 slope,
                 mode,
                 output,
                 origin + start[0] * gate_row + start[1] * channels,
                 out_stride[0] * gate_row,
-                out_stride[1] * channels,
+                out_stride[1] * channels * phase.group,
             )
 
     def forward(self, x: Buffer, out: Buffer) -> None:

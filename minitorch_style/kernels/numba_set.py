@@ -7,7 +7,15 @@ import numpy.typing as npt
 
 from minitorch_style.errors import UnsupportedError
 from minitorch_style.kernels.buffers import Array, Buffer, Gate
-from minitorch_style.kernels.numba_convolution import NOTHING, Direct, Winograd, Workspace, gate_parts, mode_of
+from minitorch_style.kernels.numba_convolution import (
+    FEW_CHANNELS,
+    NOTHING,
+    Direct,
+    Winograd,
+    Workspace,
+    gate_parts,
+    mode_of,
+)
 from minitorch_style.kernels.numba_ops import direct, gram, halving, microkernel, pointwise, pooling, vectors, winograd
 from minitorch_style.kernels.numba_ops.compilation import compute_lock
 from minitorch_style.layers import AvgPool2d, Conv2d, MaxPool2d, Shape
@@ -124,10 +132,13 @@ class NumbaKernels:
 
     def _affine(self, x: Buffer, weight: Array, bias: Array, out: Buffer, first: int, accumulate: bool) -> None:
         """Into the channels `first` … of out."""
+        rows, columns, channels = out.shape
+        if x.shape[2] == channels <= FEW_CHANNELS:  # a row as one long pixel
+            weight, bias, columns = np.tile(weight, columns), np.tile(bias, columns), 1
         with compute_lock:
             pointwise.affine(
                 x.flat, x.origin, x.row_step, x.shape[2], weight, bias,
-                out.flat, out.origin + first, out.row_step, out.shape[2], *out.shape[:2], accumulate,
+                out.flat, out.origin + first, out.row_step, channels, rows, columns, accumulate,
             )  # fmt: skip
 
     def binarize(self, x: Buffer, threshold: Array, low: Array, high: Array, out: Buffer) -> None:
@@ -172,11 +183,15 @@ class NumbaKernels:
     ) -> None:
         slope, output, origin, row_step = gate_parts(gate)
         own_slope, own_input, own_origin, own_row = gate_parts(own)
+        rows, columns, channels = dx.shape
+        if dy.shape[2] == channels <= FEW_CHANNELS:  # a row as one long pixel
+            weight, slope, own_slope = (np.tile(array, columns) for array in (weight, slope, own_slope))
+            columns = 1
         with compute_lock:
             pointwise.pass_gradient(
                 dy.flat, dy.origin + first, dy.row_step, dy.shape[2], weight,
                 own_input, own_origin, own_row, own_slope,
-                dx.flat, dx.origin, dx.row_step, *dx.shape[:2],
+                dx.flat, dx.origin, dx.row_step, rows, columns,
                 slope, mode_of(accumulate, gate), output, origin, row_step, own is not None,
             )  # fmt: skip
 

@@ -2,9 +2,10 @@
 
     python -m tools.training.perceptual [--student distilled|enet] --vgg DIR --photos TAR [--paintings FILE …] --out RUN
 
-The 1/8-width VGG becomes distilled-perceptual; ENet's run is one that its segmentation can --start from. At each tap a 1×1 map, used in training only, takes the student's features to the teacher's channels. The loss is the
-squared error of the features over their variance, plus that of the Gram matrices over their squared norm: the second is
-what style transfer looks at. A checkpoint is written every few minutes and continued from when the run is started again.
+The 1/8-width VGG becomes distilled-perceptual; ENet's run is one that its segmentation can --start from. At each tap a
+1×1 map, used in training only, takes the student's features to the teacher's channels. The loss is the squared error of
+the features over their variance, plus that of the Gram matrices over their squared norm: the second is what style
+transfer looks at. A checkpoint is written every few minutes and continued from when the run is started again.
 """
 
 from __future__ import annotations

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from llvmlite import ir
 
-from minitorch_style.kernels.numba_ops.compilation import (
-    VECTOR_WIDTH,
-    intrinsic,
-    kernel,
-    parallel_kernel,
-    prange,
-    types,
-)
+from minitorch_style.kernels.numba_ops.compilation import kernel, parallel_kernel, prange
 from minitorch_style.kernels.numba_ops.direct import TILE_FLOATS
 from minitorch_style.kernels.numba_ops.microkernel import PANELS, gemm_tile, panel_width
-from minitorch_style.kernels.tile_ir import FLOAT, counted_loop, pointer
+from minitorch_style.kernels.numba_ops.rows import add_rows, copy_rows
 
 STRIP = 256  # pixels that a single-precision sum runs over
 TASKS = 16  # at least so many, for the threads to share
-LANES = min(8, VECTOR_WIDTH)
 
 
 def shares(channels: int, pixels: int) -> int:
@@ -36,50 +25,6 @@ def diagonal_width(width: int) -> int:
     return min((narrow for narrow in PANELS if 16 <= narrow < width), default=width)
 
 
-def _rows(double: bool) -> Any:
-    """Intrinsic: `rows` times `length` floats from x to out, whole vectors, with steps between the rows: copied, or where
-    `double`, added to doubles."""
-
-    @intrinsic
-    def move(typing_context, x, x0, x_row, out, o0, o_row, rows, length):
-        signature = types.void(x, *[types.int64] * 2, out, *[types.int64] * 4)
-
-        def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            source, target = (context.make_array(signature.args[at])(context, builder, arguments[at]) for at in (0, 3))
-            x_row, o_row, rows, length = arguments[2], *arguments[5:8]
-            floats, wide = ir.VectorType(FLOAT, LANES), ir.VectorType(ir.DoubleType(), LANES)
-            one = length.type(LANES)
-            vectors = builder.sdiv(length, one)
-
-            def vector(pointers: list[Any], _: list[Any]) -> list[Any]:
-                x_c, o_c = pointers
-                value = builder.load(builder.bitcast(x_c, floats.as_pointer()))
-                value.align = 4
-                kind, align = (wide, 8) if double else (floats, 4)
-                place = builder.bitcast(o_c, kind.as_pointer())
-                if double:
-                    before = builder.load(place)
-                    before.align = align
-                    value = builder.fadd(before, builder.fpext(value, wide))
-                builder.store(value, place).align = align
-                return [pointer(builder, x_c, one), pointer(builder, o_c, one)]
-
-            def row(pointers: list[Any], _: list[Any]) -> list[Any]:
-                counted_loop(builder, vectors, pointers, vector, [])
-                return [pointer(builder, place, step) for place, step in zip(pointers, (x_row, o_row), strict=True)]
-
-            first = [pointer(builder, source.data, arguments[1]), pointer(builder, target.data, arguments[4])]
-            counted_loop(builder, rows, first, row, [])
-            return context.get_dummy_value()
-
-        return signature, codegen
-
-    return move
-
-
-_copy_rows, _add_rows = _rows(False), _rows(True)
-
-
 @kernel
 def _pack(x, x0, x_row, columns, channels, first, count, c0, width, packed):
     """Pixels first … first + count of channels c0 … c0 + width, one after another; beyond the last channel, anything."""
@@ -90,7 +35,7 @@ def _pack(x, x0, x_row, columns, channels, first, count, c0, width, packed):
         run = min(count - p, columns - j)
         start = x0 + i * x_row + j * channels + c0
         if valid == width:
-            _copy_rows(x, start, channels, packed, p * width, width, run, width)
+            copy_rows(x, start, channels, packed, p * width, width, run, width)
         else:
             for k in range(run):
                 packed[(p + k) * width : (p + k) * width + valid] = x[
@@ -136,7 +81,7 @@ def gram(x, x0, x_row, rows, columns, channels, width, tile_m, narrow, narrow_m,
                     height = min(tall, m_valid - m)
                     if valid == wide:
                         start = ((part * channels + m0 + m) * channels) + n0 + n
-                        _add_rows(tile, 0, wide, partial, start, channels, height, wide)
+                        add_rows(tile, 0, wide, partial, start, channels, height, wide)
                     else:
                         for r in range(height):
                             sums = partial[part, m0 + m + r, n0 + n : n0 + n + valid]

@@ -1,0 +1,40 @@
+"""Buffers that share memory never meet."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from minitorch_style.kernels.buffers import Buffer
+from minitorch_style.memory import Life, arrange
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_lives_at_one_time_does_not_overlap(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    lives = []
+    for _ in range(40):
+        first = int(rng.integers(30))
+        lives.append(Life(int(rng.integers(1, 1000)), first, first + int(rng.integers(10))))
+    offsets, size = arrange(lives)
+    owner = np.full((41, size), -1)
+    for number, (offset, life) in enumerate(zip(offsets, lives, strict=True)):
+        taken = owner[life.first : life.last + 1, offset : offset + life.floats]
+        assert np.all(taken == -1)
+        taken[...] = number
+    busiest = max(sum(life.floats for life in lives if life.first <= time <= life.last) for time in range(41))
+    assert busiest <= size <= 1.5 * busiest + 16 * len(lives)
+
+
+def test_nothing_needs_nothing() -> None:
+    assert arrange([]) == ([], 0)
+
+
+@pytest.mark.parametrize("shape", [(5, 6, 3), (4, 4, 2)])
+def test_a_margin_in_used_memory_becomes_zero_and_the_inside_stays(shape: tuple[int, int, int]) -> None:
+    memory = np.full(Buffer.floats(shape, 2, 7), 9, np.float32)
+    buffer = Buffer(shape, 2, 7, memory)
+    buffer.clear_margin()
+    assert np.all(buffer.interior == 9)
+    buffer.interior[...] = 0
+    assert np.all(memory[:-7] == 0) and np.all(memory[-7:] == 9)
