@@ -45,7 +45,7 @@ def style_loss(gram: Gram, positions: int, target: Gram) -> tuple[float, Gram]:
     maps = gram.shape[0]
     difference = mean_gram(gram, positions)
     difference -= target
-    value = float(np.vdot(difference, difference)) / (4 * maps**2)
+    value = float(np.sum(difference * difference)) / (4 * maps**2)
     difference /= maps**2 * positions
     return value, difference
 
