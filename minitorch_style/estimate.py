@@ -50,7 +50,9 @@ def estimate(network: Network, plan: Plan, style_sizes: list[tuple[int, int]], s
     parameters = sum(array.nbytes for array in network.parameters.values())
     nbytes = BASE_BYTES[network.kernels.name] + parameters + max(held, *paintings)
     rate = _blas_rate()
-    pass_seconds = sum(2 * step.macs / (rate * RELATIVE_SPEED.get(step.algorithm, 1.0)) for step in plan.steps)
+    pass_seconds = sum(
+        2 * step.macs / (rate * RELATIVE_SPEED.get(step.algorithm.split(",")[0], 1.0)) for step in plan.steps
+    )
     iteration = 2 * pass_seconds + 3 * plan.nbytes / MOVED_BYTES_A_SECOND
     iteration += values * OPTIMIZER_SECONDS.get(settings.optimizer, 0.0)
     # Each coarser scale has a quarter of the pixels.

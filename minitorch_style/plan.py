@@ -112,7 +112,7 @@ class Plan:
         parameters: Mapping[str, Array],
         algorithms: Mapping[str, str],
     ) -> None:
-        """Appends a step for each node, or one for a convolution and the activation that alone reads it."""
+        """Appends a step for each node, or one for a convolution and what alone reads it."""
         readers: dict[str, list[Node]] = defaultdict(list)
         for node in nodes:
             for name in node.inputs:
@@ -123,32 +123,7 @@ class Plan:
                 continue
             layer, kernels = node.layer, self.kernels
             if isinstance(layer, Conv2d):
-                name, slope = node.name, None
-                following = readers[name]
-                if len(following) == 1 and name not in self._tapped:
-                    slope = _slope(following[0], layer.out_channels, parameters)
-                    if slope is not None and np.all(slope >= 0):  # so that the output's sign tells the input's
-                        name = following[0].name
-                        fused.add(name)
-                        self._values[name].gate_slope = slope
-                    else:
-                        slope = None
-                self.steps.append(
-                    ConvolutionStep(
-                        name,
-                        node.inputs,
-                        kernels.convolution(
-                            layer,
-                            parameters[f"{node.name}.weight"],
-                            parameters.get(f"{node.name}.bias"),
-                            slope,
-                            shapes[node.inputs[0]],
-                            self.gradient,
-                            algorithms.get(node.name),
-                        ),
-                        layer.macs(shapes[node.inputs[0]]),
-                    )
-                )
+                fused.update(self._convolution(node, layer, readers, shapes, parameters, algorithms.get(node.name)))
             elif isinstance(layer, MaxPool2d):
                 self.steps.append(MaxPoolStep(node.name, node.inputs, kernels, layer, shapes[node.name]))
             elif isinstance(layer, AvgPool2d):
@@ -195,6 +170,45 @@ class Plan:
             else:
                 raise AssertionError(f"no step for {layer}")
         self._values = {PIXELS: self._values[PIXELS], **{step.output: self._values[step.output] for step in self.steps}}
+
+    def _convolution(
+        self,
+        node: Node,
+        layer: Conv2d,
+        readers: Mapping[str, list[Node]],
+        shapes: dict[str, Shape],
+        parameters: Mapping[str, Array],
+        algorithm: str | None,
+    ) -> set[str]:
+        """Appends a convolution's step, which does what alone reads its output as well: an activation, and behind either
+        a max-pool. The names of the nodes that are done with it."""
+        name, slope, done = node.name, None, set()
+
+        def only_reader() -> Node | None:
+            return readers[name][0] if len(readers[name]) == 1 and name not in self._tapped else None
+
+        following = only_reader()
+        if following is not None:
+            slope = _slope(following, layer.out_channels, parameters)
+            if slope is not None and np.all(slope >= 0):  # so that the output's sign tells the input's
+                name = following.name
+                done.add(name)
+            else:
+                slope = None
+        weight, bias = parameters[f"{node.name}.weight"], parameters.get(f"{node.name}.bias")
+        arguments = (layer, weight, bias, slope, shapes[node.inputs[0]], self.gradient, algorithm)
+        pool, kernel = only_reader(), None
+        if pool is not None and isinstance(pool.layer, MaxPool2d):
+            undone = any(isinstance(reader.layer, MaxUnpool2d) for reader in readers[pool.name])
+            kernel = None if undone else self.kernels.pooled_convolution(*arguments, pool.layer)
+            if kernel is not None:
+                name = pool.name
+                done.add(name)
+        if kernel is None:
+            kernel = self.kernels.convolution(*arguments)
+        self._values[name].gate_slope = slope
+        self.steps.append(ConvolutionStep(name, node.inputs, kernel, layer.macs(shapes[node.inputs[0]])))
+        return done
 
     def _survey(self) -> None:
         """Finds what each value needs around it, who reads it, and what must last until the way back."""

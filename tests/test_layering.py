@@ -57,7 +57,7 @@ ONLY_IN = {
         "kernels/numba_ops/halving.py",
         "kernels/numba_ops/rows.py",
         "kernels/numba_ops/microkernel.py",
-        "kernels/numba_ops/winograd.py",
+        "kernels/numba_ops/winograd_transforms.py",
         "kernels/tile_ir.py",
         "kernels/native_ir.py",
     ),

@@ -52,6 +52,21 @@ class KernelSet(Protocol):
         compute this layer is an UnsupportedError, never silently another one."""
         ...
 
+    def pooled_convolution(
+        self,
+        spec: Conv2d,
+        weight: Array,
+        bias: Array | None,
+        slope: Array | None,
+        shape: Shape,
+        gradient: bool,
+        algorithm: str | None,
+        pool: MaxPool2d,
+    ) -> ConvolutionKernel | None:
+        """A kernel for a layer and the pool that alone reads its output, or None where they are computed apart: `forward`
+        writes the pooled map, `backward` takes that map's gradient. `slope` must not be negative."""
+        ...
+
     def max_pool2d(self, x: Buffer, spec: MaxPool2d, out: Buffer, index: Indices) -> None: ...
     def max_pool2d_input_grad(
         self, dy: Buffer, index: Indices, spec: MaxPool2d, dx: Buffer, accumulate: bool, gate: Gate | None

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
 from minitorch_style.errors import UnsupportedError
 from minitorch_style.kernels.buffers import Array, Buffer, Gate
-from minitorch_style.kernels.numba_convolution import (
-    FEW_CHANNELS,
-    NOTHING,
-    Direct,
-    Winograd,
-    Workspace,
-    gate_parts,
-    mode_of,
-)
+from minitorch_style.kernels.numba_direct import FEW_CHANNELS, Direct
 from minitorch_style.kernels.numba_ops import direct, gram, halving, microkernel, pointwise, pooling, vectors, winograd
 from minitorch_style.kernels.numba_ops.compilation import compute_lock
+from minitorch_style.kernels.numba_winograd import Winograd
+from minitorch_style.kernels.numba_workspace import NOTHING, Workspace, gate_parts, mode_of
 from minitorch_style.layers import AvgPool2d, Conv2d, MaxPool2d, Shape
 
 WINOGRAD_MIN_CHANNELS = 16  # below, the transforms cost more than they save
@@ -57,6 +53,22 @@ class NumbaKernels:
         if algorithm == "winograd":
             return Winograd(spec, weight, offsets, slope, shape, gradient, self._workspace)
         return Direct(spec, weight, offsets, slope, shape, gradient, self._workspace)
+
+    def pooled_convolution(
+        self,
+        spec: Conv2d,
+        weight: Array,
+        bias: Array | None,
+        slope: Array | None,
+        shape: Shape,
+        gradient: bool,
+        algorithm: str | None,
+        pool: MaxPool2d,
+    ) -> Winograd | None:
+        found = self.convolution(spec, weight, bias, slope, shape, gradient, algorithm)
+        if not isinstance(found, Winograd) or not Winograd.pools(pool, spec.output_shape(shape)):
+            return None
+        return replace(found, pooled=True)
 
     def max_pool2d(self, x: Buffer, spec: MaxPool2d, out: Buffer, index: npt.NDArray[np.int16]) -> None:
         geometry = _pool_geometry(spec)

@@ -28,7 +28,7 @@ def test_the_matrices_make_a_convolution(rng: np.random.Generator) -> None:
 
 @pytest.mark.parametrize("channels", [8, 16, 24, 48])
 def test_input_transform(channels: int, rng: np.random.Generator) -> None:
-    from minitorch_style.kernels.numba_ops.winograd import input_tile
+    from minitorch_style.kernels.numba_ops.winograd_transforms import input_tile
 
     x = rng.standard_normal((7, 9, channels)).astype(np.float32)
     point_step = 3 * channels
@@ -40,7 +40,7 @@ def test_input_transform(channels: int, rng: np.random.Generator) -> None:
 
 @pytest.mark.parametrize("channels", [8, 16, 24, 64])
 def test_output_transform(channels: int, rng: np.random.Generator) -> None:
-    from minitorch_style.kernels.numba_ops.winograd import output_tile
+    from minitorch_style.kernels.numba_ops.winograd_transforms import output_tile
 
     m = rng.standard_normal((36, 2, channels)).astype(np.float32)
     y = np.full(16 * channels, np.nan, np.float32)

@@ -137,6 +137,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--temperature", type=float, default=known.temperature, help="T of equation 7")
     parser.add_argument("--alpha", type=float, help="share of equation 7 in the loss (default 0.7 with a teacher)")
     parser.add_argument("--attention", type=float, default=known.attention, help="weight of attention matching")
+    parser.add_argument("--dropout", type=float, default=known.dropout, help="share of ENet's published dropout to use")
     parser.add_argument("--validate", type=int, default=200, help="validation photographs looked at after an epoch")
     parser.add_argument("--limit", type=int, help="train on the first so many photographs")
     parser.add_argument("--threads", type=int, help="of PyTorch")
@@ -163,6 +164,7 @@ def main(argv: list[str] | None = None) -> int:
             args.temperature,
             alpha,
             args.attention,
+            args.dropout,
         )
         args.out.mkdir(parents=True, exist_ok=True)
         photos = read_split(args.data, "train")[: args.limit]

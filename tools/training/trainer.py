@@ -44,6 +44,7 @@ class Options:
     temperature: float = 4.0
     alpha: float = 0.0
     attention: float = 0.0
+    dropout: float = 1.0
 
     def __post_init__(self) -> None:
         if self.model not in DECODERS:
@@ -56,6 +57,8 @@ class Options:
             raise SettingsError("--negatives lies between 0 and 1")
         if not 0 <= self.alpha <= 1 or self.temperature <= 0 or self.attention < 0:
             raise SettingsError("--alpha lies between 0 and 1, --temperature above 0, --attention not below 0")
+        if not 0 <= self.dropout <= 1:
+            raise SettingsError("--dropout lies between 0 and 1")
         if self.attention and self.model == "enet":
             raise SettingsError("--attention compares conv1_1 … conv5_1, which enet does not have")
 
@@ -85,6 +88,9 @@ class Trainer:
         self.step = 0
         torch.manual_seed(options.seed)
         self.network = TrainableNetwork(segmenter(options.model)).to(memory_format=torch.channels_last)
+        for module in self.network.modules():
+            if isinstance(module, torch.nn.Dropout2d):
+                module.p *= options.dropout
         self.initialised: list[str] = []
         self.weights = class_weights(photos, options.class_weights)
 

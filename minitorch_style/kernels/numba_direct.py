@@ -1,66 +1,20 @@
-"""Convolution layers of the fast kernel set: weights packed once, buffers handed to an algorithm of `numba_ops`."""
+"""Direct convolution layers of the fast kernel set: weights packed once, buffers handed to `numba_ops.direct`."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
 
 import numpy as np
 
 from minitorch_style.kernels import tile_modes
 from minitorch_style.kernels.buffers import Array, Buffer, Gate
-from minitorch_style.kernels.numba_ops import direct, microkernel, winograd
-from minitorch_style.kernels.numba_ops.compilation import compute_lock, threads
+from minitorch_style.kernels.numba_ops import direct, microkernel
+from minitorch_style.kernels.numba_ops.compilation import compute_lock
+from minitorch_style.kernels.numba_workspace import Workspace, gate_parts, mode_of
 from minitorch_style.layers import Conv2d, Shape
 
-NOTHING = np.zeros(1, np.float32)
-FUSED_MAX_WEIGHTS = 128 * 128  # in × out; beyond, the 36 matrices leave no room for tiles in a 1 MB L2
-FUSED_BLOCK_FLOATS = 150_000  # transformed tiles of one thread: about 600 KB
-PHASED_CHUNK_TILES = 128
 FEW_CHANNELS = 3  # too few to fill a vector: neighbouring pixels then share one
-
-
-T = TypeVar("T")
-
-
-class Workspace:
-    """What the layers of one network share: packed weights, so that plans of other sizes need not pack them again, and
-    floats that a kernel needs only while it runs."""
-
-    def __init__(self) -> None:
-        self._floats = np.empty(0, np.float32)
-        self._packed: dict[tuple[int, str], tuple[Array, Any]] = {}
-
-    def packed(self, weight: Array, how: str, pack: Callable[[], T]) -> T:
-        """`pack()`, remembered for this array and purpose (and the array held, so that its identity stays its own)."""
-        key = (id(weight), how)
-        if key not in self._packed:
-            self._packed[key] = (weight, pack())
-        found: T = self._packed[key][1]
-        return found
-
-    def take(self, *counts: int) -> list[Array]:
-        """Arrays of so many floats, with whatever is in them. Only under `compute_lock`."""
-        if self._floats.size < sum(counts):
-            self._floats = np.empty(sum(counts), np.float32)
-        parts, end = [], 0
-        for count in counts:
-            parts.append(self._floats[end : end + count])
-            end += count
-        return parts
-
-
-def mode_of(accumulate: bool, gate: Gate | None) -> int:
-    return (tile_modes.ACCUMULATE if accumulate else 0) | (tile_modes.GATED if gate else 0)
-
-
-def gate_parts(gate: Gate | None) -> tuple[Array, Array, int, int]:
-    """(slope, output, origin, row step) of a gate, or harmless values."""
-    if gate is None:
-        return NOTHING, NOTHING, 0, 0
-    return gate.slope, gate.output.flat, gate.output.origin, gate.output.row_step
 
 
 @dataclass
@@ -221,111 +175,3 @@ class Direct:
         slope = zero if gate is None else gate.slope
         for phase in self._backward:
             self._run(phase, dy, (1, 1), dx, self.spec.stride, zero, slope, mode_of(accumulate, gate), gate)
-
-
-@dataclass
-class _Side:
-    """One direction of a Winograd convolution."""
-
-    weight: Array
-    width: int
-    depth: int
-    channels: int
-
-
-@dataclass
-class Winograd:
-    """3×3, stride 1, dilation 1, padding 1: F(4×4, 3×3), the gradient by the same code with turned weights."""
-
-    spec: Conv2d
-    weight: Array
-    bias: Array
-    slope: Array | None
-    shape: Shape
-    gradient: bool
-    workspace: Workspace
-    algorithm: str = "winograd"
-    input_margin: int = 1
-    input_slack: int = 0
-    grad_margin: int = 1
-    grad_slack: int = 0
-    nbytes: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        spec = self.spec
-        share, weight = self.workspace.packed, self.weight
-        transformed = share(weight, "winograd", lambda: winograd.transform_weight(weight))
-        self._forward = _Side(*transformed, spec.in_channels, spec.out_channels)
-        self.nbytes = self._forward.weight.nbytes
-        if self.gradient:
-            turned = weight[::-1, ::-1].transpose(0, 1, 3, 2)
-            transformed = share(weight, "winograd back", lambda: winograd.transform_weight(turned))
-            self._backward = _Side(*transformed, spec.out_channels, spec.in_channels)
-            self.nbytes += self._backward.weight.nbytes
-
-    @staticmethod
-    def supports(spec: Conv2d) -> bool:
-        fits = spec.in_channels % winograd.LANES == 0 and spec.out_channels % winograd.LANES == 0
-        return fits and spec.kernel_size == (3, 3) and spec.stride == spec.dilation == spec.padding == (1, 1)
-
-    def _run(
-        self,
-        side: _Side,
-        x: Buffer,
-        out: Buffer,
-        bias: Array,
-        slope: Array,
-        mode: int,
-        gate: Gate | None,
-    ) -> None:
-        rows, columns, channels = out.shape
-        count = -(-rows // 4) * -(-columns // 4)
-        tile_m = microkernel.tile_rows(side.width)
-        padded = -(-channels // side.width) * side.width
-        if side.depth * channels <= FUSED_MAX_WEIGHTS:
-            fit = FUSED_BLOCK_FLOATS // (winograd.POINTS * (side.depth + padded))
-            block = min(max(tile_m, fit // tile_m * tile_m), count)
-            function, workers = winograd.fused, threads()
-        else:
-            block = min(PHASED_CHUNK_TILES // tile_m * tile_m, count)
-            function, workers = winograd.phased, 1
-        capacity = -(-block // tile_m) * tile_m
-        transformed = workers * winograd.POINTS * capacity
-        _, output, origin, gate_row = gate_parts(gate)
-        with compute_lock:
-            v, m = self.workspace.take(transformed * side.depth, transformed * padded)
-            function(
-                x.flat,
-                x.origin - x.row_step - side.depth,
-                x.row_step,
-                side.depth,
-                side.weight,
-                side.width,
-                tile_m,
-                out.flat,
-                out.origin,
-                out.row_step,
-                rows,
-                columns,
-                channels,
-                bias,
-                slope,
-                mode,
-                output,
-                origin,
-                gate_row,
-                v,
-                m,
-                capacity,
-                block,
-                workers,
-            )
-
-    def forward(self, x: Buffer, out: Buffer) -> None:
-        mode, slope = (0, self.bias) if self.slope is None else (tile_modes.ACTIVATE, self.slope)
-        self._run(self._forward, x, out, self.bias, slope, mode, None)
-
-    def backward(self, dy: Buffer, dx: Buffer, accumulate: bool, gate: Gate | None) -> None:
-        zero = np.zeros(self.spec.in_channels, np.float32)
-        slope = zero if gate is None else gate.slope
-        self._run(self._backward, dy, dx, zero, slope, mode_of(accumulate, gate), gate)
