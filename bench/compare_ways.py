@@ -16,11 +16,10 @@ from typing import Any
 
 import matplotlib
 
-from bench.history import job_of, loss_history, warm_started
+from bench.history import job_of, loss_history
 from bench.paper.setting import FIRST, PAIRS
 from minitorch_style.images import load_picture
-from minitorch_style.kernels.buffers import Array
-from minitorch_style.network import Network, load_network
+from minitorch_style.network import load_network
 from minitorch_style.settings import PRESETS
 
 matplotlib.use("Agg")
@@ -38,14 +37,11 @@ WAYS: dict[str, dict[str, Any]] = {
     "4 scales × 60": {"scales": 4, "iterations": 60},
 }
 SMALL = "distilled-perceptual"
-WARM = f"60 from 100 of {SMALL}"
-
-
-def curves(network: Network, small: Network, photo: Array, painting: Array) -> dict[str, list[dict[str, float]]]:
-    """{way: its curve}."""
-    found = {way: loss_history(job_of(network, photo, painting, **settings))[0] for way, settings in WAYS.items()}
-    found[WARM] = warm_started(job_of(network, photo, painting, iterations=60), job_of(small, photo, painting))
-    return found
+WAYS |= {
+    f"60 from 60 of {SMALL}": {"iterations": 60, "warm_start": SMALL},
+    f"60 from 3 scales × 60 of {SMALL}": {"iterations": 60, "warm_start": SMALL, "scales": 3},
+    f"40 from 3 scales × 40 of {SMALL}": {"iterations": 40, "warm_start": SMALL, "scales": 3},
+}
 
 
 def draw(pairs: list[dict[str, Any]], path: Path) -> None:
@@ -67,13 +63,13 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--pictures", type=Path, default=ROOT.parent / "shared" / "data" / "pictures")
     options = parser.parse_args()
-    network, small = (load_network(name, pooling="average") for name in (options.model, SMALL))
+    network = load_network(options.model, pooling="average")
     pairs: list[dict[str, Any]] = []
     for name, photo_file, painting_file in PAIRS[:FIRST]:
         photo, painting = (
             load_picture(options.pictures / file, options.size).pixels for file in (photo_file, painting_file)
         )
-        found = curves(network, small, photo, painting)
+        found = {way: loss_history(job_of(network, photo, painting, **settings))[0] for way, settings in WAYS.items()}
         goal = found[PLAIN][-1]["loss"]
         reached = {
             way: next((row["seconds"] for row in rows if row["loss"] <= goal), None) for way, rows in found.items()

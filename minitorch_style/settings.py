@@ -23,15 +23,17 @@ class Settings:
     next. Without it they are α and β of equation 6 as printed, whose meaning changes with size and network.
 
     With `scales` above 1 the picture is first made at 1/2, 1/4 … of its size, `iterations` at each: large strokes are
-    cheap there, and what they changed is carried over to the next scale. `region` restricts the new style to the people
-    in the photo, or to everything else. `max_memory`, in bytes, refuses a transfer that would need more; without it,
-    what the machine has free is the limit.
+    cheap there, and what they changed is carried over to the next scale. With `warm_start`, the name of another network,
+    that one does all this, and `model` goes on from its picture, for as many iterations more. `region` restricts the new
+    style to the people in the photo, or to everything else. `max_memory`, in bytes, refuses a transfer that would need
+    more; without it, what the machine has free is the limit.
     """
 
     model: str = "distilled-perceptual"
     weights: str | None = None
     iterations: int = 100
     scales: int = 1
+    warm_start: str | None = None
     size: int = 512
     style_size: int | None = None
     content_weight: float = 2e-4
@@ -75,10 +77,10 @@ class Settings:
         return {f"minitorch_style.{key}": str(value) for key, value in asdict(self).items() if value is not None}
 
 
-# What differs from the defaults. `paper`: equation 6 as printed, α/β = 1e-3 and w_l = 1/5. `fast`: about the loss of 100
-# plain iterations in less time (`python -m bench.paper`, «a more efficient optimizer»).
+# What differs from the defaults. `paper`: equation 6 as printed, α/β = 1e-3 and w_l = 1/5. `fast`: the loss of 100 plain
+# iterations in the least time (`python -m bench.compare_ways`).
 PRESETS: Mapping[str, dict[str, Any]] = {
     "default": {},
-    "fast": {"scales": 3, "iterations": 60},
+    "fast": {"scales": 3, "iterations": 60, "warm_start": "distilled-perceptual"},
     "paper": {"content_weight": 1e-3, "style_weight": 1.0, "balanced": False, "pooling": "max", "optimizer": "lbfgsb"},
 }

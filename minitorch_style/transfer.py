@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -19,6 +19,7 @@ from minitorch_style.kernels.buffers import Array
 from minitorch_style.network import Network, load_network
 from minitorch_style.objective import Objective, Terms
 from minitorch_style.optimizers import Tracked, optimizer
+from minitorch_style.plan import Plan
 from minitorch_style.segment import load_segmenter, person_probability
 from minitorch_style.settings import INITS, SEGMENTER, Settings
 
@@ -50,6 +51,20 @@ class Job:
     estimate: Estimate
     start: Array
     mask: Array | None = None  # (H, W, 1) in [0, 1]: how much of each pixel is painted
+    starter: Network | None = None  # paints the picture that the network begins with
+
+    @property
+    def stages(self) -> list[tuple[Network, tuple[int, int]]]:
+        """(who paints, at which size), one after another; the last is the network at the photo's own size."""
+        halvings = reversed(range(self.settings.scales))
+        sizes = [_scaled(self.content.size, 0.5**halving) for halving in halvings]
+        painted = [(self.starter or self.network, size) for size in sizes]
+        return painted if self.starter is None else [*painted, (self.network, self.content.size)]
+
+    @property
+    def iterations(self) -> int:
+        """Of all stages together."""
+        return self.settings.iterations * len(self.stages)
 
     @property
     def notes(self) -> list[str]:
@@ -133,41 +148,65 @@ def prepare(
     photo = _picture(content, settings.size)
     paintings = [_picture(source, settings.style_size or settings.size) for source in sources]
     start = _start(settings, photo, paintings)
-    architecture = network.architecture
-    taps = [
-        *((settings.content_layers or architecture.content_layers) if settings.content_weight else ()),
-        *((settings.style_layers or architecture.style_layers) if settings.style_weight else ()),
-    ]
-    plan = network.plan(photo.size, taps)
-    if settings.scales > 1:  # so that a picture too small for the coarsest is refused now
-        network.plan(_scaled(photo.size, 0.5 ** (settings.scales - 1)), taps)
-    expected = estimate(network, plan, [painting.size for painting in paintings], settings)
+    starter = None
+    if settings.warm_start not in (None, network.name):
+        starter = load_network(str(settings.warm_start), None, settings.kernels, settings.pooling)
+    job = Job(network, photo, paintings, settings, Estimate(0, 0), start, _mask(settings, photo), starter)
+    painter, coarsest = job.stages[0]
+    _plan(job, painter, coarsest)  # so that a picture too small for it is refused now
+    expected = _expected(job)
     available = min((limit for limit in (settings.max_memory, available_memory()) if limit is not None), default=None)
     if available is not None and expected.nbytes > available:  # what grows with the pixels, seen at twice the size
-        twice = network.plan(_scaled(photo.size, 2), taps)
-        larger = estimate(network, twice, [_scaled(painting.size, 2) for painting in paintings], settings)
-        fixed = expected.nbytes - (larger.nbytes - expected.nbytes) // 3
+        fixed = expected.nbytes - (_expected(job, 2).nbytes - expected.nbytes) // 3
         require_memory(expected.nbytes, fixed, photo.size, available)
-    return Job(network, photo, paintings, settings, expected, start, _mask(settings, photo))
+    return replace(job, estimate=expected)
 
 
-def objective_of(job: Job, size: tuple[int, int] | None = None) -> Objective:
+def _layers(job: Job, network: Network) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
+    """The content and style layers that are asked for; they are `model`'s, so that a starter has its own."""
+    return (job.settings.content_layers, job.settings.style_layers) if network is job.network else (None, None)
+
+
+def _plan(job: Job, network: Network, size: tuple[int, int]) -> Plan:
+    settings, architecture = job.settings, network.architecture
+    content_layers, style_layers = _layers(job, network)
+    taps = [
+        *((content_layers or architecture.content_layers) if settings.content_weight else ()),
+        *((style_layers or architecture.style_layers) if settings.style_weight else ()),
+    ]
+    return network.plan(size, taps)
+
+
+def _expected(job: Job, factor: float = 1) -> Estimate:
+    """What a job will take, for pictures `factor` times as large."""
+    size, paintings = _scaled(job.content.size, factor), [_scaled(painting.size, factor) for painting in job.styles]
+    scales = job.settings.scales if job.starter is None else 1
+    last = estimate(job.network, _plan(job, job.network, size), paintings, replace(job.settings, scales=scales))
+    if job.starter is None:
+        return last
+    first = estimate(job.starter, _plan(job, job.starter, size), paintings, job.settings)
+    held = sum(array.nbytes for array in job.starter.parameters.values())
+    return Estimate(max(first.nbytes, last.nbytes) + held, first.seconds + last.seconds)
+
+
+def objective_of(job: Job, size: tuple[int, int] | None = None, network: Network | None = None) -> Objective:
     """The objective of a job, its weights balanced as `Settings` describes, for a picture of `size` (the photo's by
-    default); the paintings shrink along."""
-    settings = job.settings
+    default) as `network` (the job's by default) sees it; the paintings shrink along."""
+    settings, network = job.settings, network or job.network
+    content_layers, style_layers = _layers(job, network)
     photo, paintings = job.content.pixels, [painting.pixels for painting in job.styles]
     if size is not None and size != job.content.size:
         factor = size[0] / job.content.size[0]
         photo = resized(photo, size)
         paintings = [resized(painting, _scaled(painting.shape, factor)) for painting in paintings]
     objective = Objective(
-        job.network,
+        network,
         photo,
         paintings,
         content_weight=settings.content_weight,
         style_weight=settings.style_weight,
-        content_layers=settings.content_layers,
-        style_layers=settings.style_layers,
+        content_layers=content_layers,
+        style_layers=style_layers,
         style_blend=settings.style_blend,
         tv_weight=settings.tv_weight,
     )
@@ -183,19 +222,14 @@ def _scaled(shape: tuple[int, ...], factor: float) -> tuple[int, int]:
     return max(1, round(shape[0] * factor)), max(1, round(shape[1] * factor))
 
 
-def sizes_of(job: Job) -> list[tuple[int, int]]:
-    """The sizes at which a job is done, one after another: the last is the photo's own."""
-    return [_scaled(job.content.size, 0.5**halvings) for halvings in reversed(range(job.settings.scales))]
-
-
 class _Run:
-    """A job under way: the history so far, and the best picture so far, of the scale that is being worked at."""
+    """A job under way: the history so far, and the best picture so far, of the stage that is being worked at."""
 
     def __init__(self, job: Job, progress: Progress | None) -> None:
         self.job, self.progress = job, progress
         self.history: list[Iteration] = []
         self.last = time.perf_counter()
-        self.start = job.start  # at the current scale
+        self.start = job.start  # of the current stage
         self.watched: Tracked | None = None
         self.message = "interrupted"
         self.interrupted = False
@@ -220,21 +254,18 @@ class _Run:
         return to_bytes(pixels)
 
     def work(self) -> None:
-        sizes = sizes_of(self.job)
-        changed: Array | None = None  # what the scale before has changed
-        for size in sizes:
-            self.watched, self.start = None, resized(self.job.start, size)
-            if changed is not None:
-                self.start = self.start + resized(changed, size)
+        changed: Array | None = None  # what the stage before has changed
+        for network, size in self.job.stages:
             origin = resized(self.job.start, size)
-            self.work_at(size, last=size == sizes[-1])
+            self.watched, self.start = None, origin if changed is None else origin + resized(changed, size)
+            self.work_at(network, size)
             if self.interrupted:
                 return
             changed = self.best - origin
 
-    def work_at(self, size: tuple[int, int], last: bool) -> None:
+    def work_at(self, network: Network, size: tuple[int, int]) -> None:
         settings, done = self.job.settings, len(self.history) and self.history[-1].number
-        objective = objective_of(self.job, size)
+        objective = objective_of(self.job, size, network)
         watched = self.watched = Tracked(objective)
         first, _ = watched(self.start)
         if not self.history:
@@ -247,8 +278,7 @@ class _Run:
             self.last = time.perf_counter()
             return wish
 
-        kernels = self.job.network.kernels
-        ended = optimizer(settings.optimizer)(watched, self.start, settings.iterations, after, kernels)
+        ended = optimizer(settings.optimizer)(watched, self.start, settings.iterations, after, network.kernels)
         self.message = ended.message
         self.interrupted = ended.message == "stopped by the callback"
 

@@ -214,3 +214,41 @@ def test_a_run_stopped_at_a_coarse_scale_gives_a_whole_picture(
 ) -> None:
     stopped = ms.stylize(photo, painting, network, lambda step, picture: step.number == 2, iterations=4, scales=2)
     assert stopped.interrupted and stopped.image.shape == photo.shape and len(stopped.history) == 3
+
+
+def test_a_warm_start_is_painted_by_another_network(
+    network: ms.Network, photo: np.ndarray, painting: np.ndarray
+) -> None:
+    """The starter works at every scale, the network at the last alone; it begins below the photo's own loss."""
+    settings = {"size": 64, "iterations": 6, "style_layers": ("conv1_1", "conv2_1")}
+    warm = ms.stylize(photo, painting, network, warm_start="enet", scales=2, **settings)
+    plain = ms.stylize(photo, painting, network, **settings)
+    assert [step.number for step in warm.history] == list(range(19)) and warm.image.shape == plain.image.shape
+    assert warm.history[13].loss < plain.history[0].loss
+    assert warm.history[-1].best_loss < warm.history[13].loss
+    assert warm.metadata["minitorch_style.warm_start"] == "enet"
+
+
+def test_a_warm_start_is_told_and_counted(network: ms.Network, photo: np.ndarray, painting: np.ndarray) -> None:
+    plain, warm = (
+        transfer.prepare(photo, painting, Settings(size=64, scales=2, iterations=5, warm_start=name), network)
+        for name in (None, "distilled-perceptual")
+    )
+    assert warm.starter is not None and [who.name for who, _ in warm.stages] == [warm.starter.name] * 2 + [network.name]
+    assert warm.stages[-1][1] == warm.stages[1][1] == photo.shape[:2]
+    assert (plain.iterations, warm.iterations) == (10, 15)
+    assert warm.estimate.nbytes > plain.estimate.nbytes > 0
+    itself = transfer.prepare(photo, painting, Settings(size=64, warm_start=network.name), network)
+    assert itself.starter is None, "a network is no warm start for itself"
+    with pytest.raises(SettingsError, match="nobody"):
+        transfer.prepare(photo, painting, Settings(size=64, warm_start="nobody"), network)
+
+
+def test_a_run_stopped_during_its_warm_start_gives_what_was_painted(
+    network: ms.Network, photo: np.ndarray, painting: np.ndarray
+) -> None:
+    stopped = ms.stylize(
+        photo, painting, network, lambda step, picture: step.number == 3, size=64, iterations=4, warm_start="enet"
+    )
+    assert stopped.interrupted and len(stopped.history) == 4
+    assert np.any(stopped.image != photo)

@@ -50,12 +50,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("style", metavar="STYLE", nargs="+", help="the painting; several are blended")
     parser.add_argument("-o", "--output", required=True, metavar="OUT", help=f"picture to write: {' '.join(WRITABLE)}")
     parser.add_argument("--preset", choices=PRESETS, default="default",
-                        help="fast: coarse to fine, in less time; paper: equation 6 as printed, not size-stable")  # fmt: skip
+                        help="fast: coarse to fine, and by a small network first; "
+                             "paper: equation 6 as printed, not size-stable")  # fmt: skip
     option("model", "network that reads content and style", choices=list(NETWORKS), metavar="NAME")
     option("weights", "its weights: an HDF5 file, or random:SEED", metavar="FILE")
     option("iterations", "steps of the optimizer", type=int, metavar="N")
     option("scales", "make the picture at 1/2, 1/4 … of its size first: 3 is quarter, half, whole; --iterations at each",
            type=int, metavar="N")  # fmt: skip
+    option("warm_start", "a smaller network that makes a first picture, at all --scales, for the model to go on from",
+           choices=list(NETWORKS), metavar="NAME")  # fmt: skip
     option("size", "longest side of the result in pixels; smaller photos are not enlarged", type=int, metavar="PX")
     option("style_size", "longest side of the paintings: larger gives larger strokes (default: --size)",
            type=int, metavar="PX")  # fmt: skip
@@ -91,9 +94,10 @@ def settings_of(options: argparse.Namespace) -> Settings:
     return Settings(**{**PRESETS[options.preset], **given})
 
 
-def iterations_of(settings: Settings) -> str:
-    scales = f" at each of {settings.scales} scales" if settings.scales > 1 else ""
-    return f"{settings.iterations} iterations{scales}"
+def iterations_of(job: Job) -> str:
+    scales = f" at each of {job.settings.scales} scales" if job.settings.scales > 1 else ""
+    begun = "" if job.starter is None else f" by {job.starter.name}, then as many more"
+    return f"{job.settings.iterations} iterations{scales}{begun}"
 
 
 def _announce(job: Job, out: Path) -> None:
@@ -101,7 +105,7 @@ def _announce(job: Job, out: Path) -> None:
     estimate = job.estimate
     print(
         f"{width}×{height} pixels, {job.network.name} ({job.network.kernels.name} kernels), "
-        f"{iterations_of(job.settings)} of {job.settings.optimizer} → {out}; "
+        f"{iterations_of(job)} of {job.settings.optimizer} → {out}; "
         f"about {max(1, round(estimate.seconds))} s and {estimate.nbytes / 1e6:.0f} MB",
         file=sys.stderr,
     )
@@ -167,7 +171,7 @@ def run(options: argparse.Namespace) -> int:
         def preview(number: int, image: Bytes) -> None:
             save_picture(out.with_name(f"{out.stem}-{number:04d}{out.suffix}"), image, job.content.alpha)
 
-        progress = _Progress(settings.iterations * settings.scales, options, preview)
+        progress = _Progress(job.iterations, options, preview)
         try:
             result = run_job(job, progress)
         finally:
@@ -184,7 +188,7 @@ def run(options: argparse.Namespace) -> int:
     if not options.quiet:
         if result.interrupted:
             print(f"interrupted after {done} iterations; the best picture so far is in {out}", file=sys.stderr)
-        elif done < settings.iterations * settings.scales:
+        elif done < job.iterations:
             print(f"ended after {done} iterations: {result.message}", file=sys.stderr)
         print(f"{out} written after {result.seconds:.1f} s", file=sys.stderr)
     return 130 if result.interrupted else 0
