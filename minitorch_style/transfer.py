@@ -52,6 +52,7 @@ class Job:
     start: Array
     mask: Array | None = None  # (H, W, 1) in [0, 1]: how much of each pixel is painted
     starter: Network | None = None  # paints the picture that the network begins with
+    costs: tuple[int, ...] = ()  # multiply-adds of an iteration in each stage
 
     @property
     def stages(self) -> list[tuple[Network, tuple[int, int]]]:
@@ -65,6 +66,13 @@ class Job:
     def iterations(self) -> int:
         """Of all stages together."""
         return self.settings.iterations * len(self.stages)
+
+    def left(self, number: int) -> float:
+        """How many iterations like iteration `number` take as long as all that come after it."""
+        each = self.settings.iterations
+        stage = min(max(0, number - 1) // each, len(self.costs) - 1)
+        after = each * sum(self.costs[stage + 1 :]) / self.costs[stage]
+        return max(0, (stage + 1) * each - number) + after
 
     @property
     def notes(self) -> list[str]:
@@ -152,8 +160,8 @@ def prepare(
     if settings.warm_start not in (None, network.name):
         starter = load_network(str(settings.warm_start), None, settings.kernels, settings.pooling)
     job = Job(network, photo, paintings, settings, Estimate(0, 0), start, _mask(settings, photo), starter)
-    painter, coarsest = job.stages[0]
-    _plan(job, painter, coarsest)  # so that a picture too small for it is refused now
+    plans = [_plan(job, painter, size) for painter, size in job.stages]  # refuses what is too small for the coarsest
+    job = replace(job, costs=tuple(sum(step.macs for step in plan.steps) for plan in plans))
     expected = _expected(job)
     available = min((limit for limit in (settings.max_memory, available_memory()) if limit is not None), default=None)
     if available is not None and expected.nbytes > available:  # what grows with the pixels, seen at twice the size

@@ -237,6 +237,8 @@ def test_a_warm_start_is_told_and_counted(network: ms.Network, photo: np.ndarray
     assert warm.starter is not None and [who.name for who, _ in warm.stages] == [warm.starter.name] * 2 + [network.name]
     assert warm.stages[-1][1] == warm.stages[1][1] == photo.shape[:2]
     assert (plain.iterations, warm.iterations) == (10, 15)
+    assert warm.left(15) == 0 and plain.left(10) == 0 and plain.left(6) == 4
+    assert plain.left(5) == pytest.approx(5 * 4, rel=0.05), "the second scale has four times the pixels"
     assert warm.estimate.nbytes > plain.estimate.nbytes > 0
     itself = transfer.prepare(photo, painting, Settings(size=64, warm_start=network.name), network)
     assert itself.starter is None, "a network is no warm start for itself"

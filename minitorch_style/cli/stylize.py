@@ -114,14 +114,14 @@ def _announce(job: Job, out: Path) -> None:
 class _Progress:
     """Listens to a run: a bar on a terminal, else a line now and then; previews; JSON lines."""
 
-    def __init__(self, total: int, options: argparse.Namespace, preview: Callable[[int, Bytes], None]) -> None:
-        self.total, self.options, self.preview = total, options, preview
+    def __init__(self, job: Job, options: argparse.Namespace, preview: Callable[[int, Bytes], None]) -> None:
+        self.job, self.total, self.options, self.preview = job, job.iterations, options, preview
         self.bar: Any = None
-        self.step = max(1, total // 10)
+        self.step = max(1, self.total // 10)
         if not options.quiet and sys.stderr.isatty():
             from tqdm import tqdm
 
-            self.bar = tqdm(total=total, unit="it", file=sys.stderr, dynamic_ncols=True)
+            self.bar = tqdm(total=self.total, unit="it", file=sys.stderr, dynamic_ncols=True)
 
     def __call__(self, iteration: Iteration, picture: Callable[[], Bytes]) -> None:
         number = iteration.number
@@ -136,7 +136,7 @@ class _Progress:
             self.bar.set_postfix_str(f"loss {iteration.loss:.4g}, {iteration.milliseconds:.0f} ms")
             self.bar.update(number - self.bar.n)
         elif not self.options.quiet and (number % self.step == 0 or number == self.total):
-            left = (self.total - number) * iteration.milliseconds / 1e3
+            left = self.job.left(number) * iteration.milliseconds / 1e3
             print(f"iteration {number}/{self.total}: loss {iteration.loss:.4g}, {iteration.milliseconds:.0f} ms each, "
                   f"{left:.0f} s left", file=sys.stderr)  # fmt: skip
 
@@ -171,7 +171,7 @@ def run(options: argparse.Namespace) -> int:
         def preview(number: int, image: Bytes) -> None:
             save_picture(out.with_name(f"{out.stem}-{number:04d}{out.suffix}"), image, job.content.alpha)
 
-        progress = _Progress(job.iterations, options, preview)
+        progress = _Progress(job, options, preview)
         try:
             result = run_job(job, progress)
         finally:
