@@ -84,12 +84,19 @@ def parallel_kernel(function: Function) -> Function:
     return _compile(function, parallel=_PARALLEL)
 
 
+_threads = 0  # as last set; Numba takes longer to say than a small layer to compute
+
+
 def threads() -> int:
     """How many threads a parallel kernel uses."""
-    return int(numba.get_num_threads()) if _PARALLEL and jit_enabled else 1
+    if not _PARALLEL or not jit_enabled:
+        return 1
+    return _threads or int(numba.get_num_threads())
 
 
 def set_threads(count: int) -> None:
     """Uses `count` threads, at most the number that Numba was started with (NUMBA_NUM_THREADS, else all cores)."""
+    global _threads
     if _PARALLEL and jit_enabled:
-        numba.set_num_threads(min(count, int(numba.config.NUMBA_NUM_THREADS)))
+        _threads = min(count, int(numba.config.NUMBA_NUM_THREADS))
+        numba.set_num_threads(_threads)

@@ -17,7 +17,7 @@ from minitorch_style.kernels.tile_modes import RAW
 def _shapes() -> dict[int, tuple[int, int]]:
     """{columns: (rows, vector width)}, widest first."""
     if VECTOR_WIDTH == 16:
-        return {64: (6, 16), 32: (12, 16), 16: (12, 16), 8: (12, 8)}
+        return {64: (6, 16), 32: (12, 16), 16: (12, 16), 8: (24, 8)}
     if WIDE_REGISTERS:
         return {16: (6, VECTOR_WIDTH), 8: (12, VECTOR_WIDTH), 4: (12, VECTOR_WIDTH)}
     if VECTOR_WIDTH == 8:
