@@ -195,17 +195,23 @@ class Plan:
                 done.add(name)
             else:
                 slope = None
-        weight, bias = parameters[f"{node.name}.weight"], parameters.get(f"{node.name}.bias")
-        arguments = (layer, weight, bias, slope, shapes[node.inputs[0]], self.gradient, algorithm)
-        pool, kernel = only_reader(), None
-        if pool is not None and isinstance(pool.layer, MaxPool2d):
-            undone = any(isinstance(reader.layer, MaxUnpool2d) for reader in readers[pool.name])
-            kernel = None if undone else self.kernels.pooled_convolution(*arguments, pool.layer)
-            if kernel is not None:
-                name = pool.name
-                done.add(name)
-        if kernel is None:
-            kernel = self.kernels.convolution(*arguments)
+        reader = only_reader()
+        pool = reader.layer if reader is not None and isinstance(reader.layer, MaxPool2d) else None
+        if reader is not None and any(isinstance(other.layer, MaxUnpool2d) for other in readers[reader.name]):
+            pool = None  # an unpooling asks for its index
+        kernel = self.kernels.convolution(
+            layer,
+            parameters[f"{node.name}.weight"],
+            parameters.get(f"{node.name}.bias"),
+            slope,
+            shapes[node.inputs[0]],
+            self.gradient,
+            algorithm,
+            pool,
+        )
+        if reader is not None and kernel.pooled:
+            name = reader.name
+            done.add(name)
         self._values[name].gate_slope = slope
         self.steps.append(ConvolutionStep(name, node.inputs, kernel, layer.macs(shapes[node.inputs[0]])))
         return done

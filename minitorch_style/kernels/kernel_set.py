@@ -16,10 +16,12 @@ Indices = npt.NDArray[np.int16]
 class ConvolutionKernel(Protocol):
     """One convolution layer with its weights packed, for pictures of one size.
 
-    `algorithm` says how it computes; margins and slacks are what its buffers need around them, in pixels and floats.
+    `algorithm` says how it computes; margins and slacks are what its buffers need around them, in pixels and floats. If
+    it is `pooled`, `forward` writes the pooled map and `backward` takes that map's gradient.
     """
 
     algorithm: str
+    pooled: bool
     input_margin: int
     input_slack: int
     grad_margin: int
@@ -47,24 +49,11 @@ class KernelSet(Protocol):
         shape: Shape,
         gradient: bool,
         algorithm: str | None,
+        pool: MaxPool2d | None = None,
     ) -> ConvolutionKernel:
         """The kernel for a layer with input `shape`; `slope` fuses an activation. A forced `algorithm` that cannot
-        compute this layer is an UnsupportedError, never silently another one."""
-        ...
-
-    def pooled_convolution(
-        self,
-        spec: Conv2d,
-        weight: Array,
-        bias: Array | None,
-        slope: Array | None,
-        shape: Shape,
-        gradient: bool,
-        algorithm: str | None,
-        pool: MaxPool2d,
-    ) -> ConvolutionKernel | None:
-        """A kernel for a layer and the pool that alone reads its output, or None where they are computed apart: `forward`
-        writes the pooled map, `backward` takes that map's gradient. `slope` must not be negative."""
+        compute this layer is an UnsupportedError, never silently another one. `pool` is what alone reads the output (a
+        slope is then not negative): a kernel that does it as well is `pooled`."""
         ...
 
     def max_pool2d(self, x: Buffer, spec: MaxPool2d, out: Buffer, index: Indices) -> None: ...

@@ -82,6 +82,7 @@ class Direct:
     gradient: bool
     workspace: Workspace
     algorithm: str = "direct"
+    pooled: bool = False
     input_margin: int = field(init=False)
     input_slack: int = field(init=False)
     grad_margin: int = field(init=False, default=0)

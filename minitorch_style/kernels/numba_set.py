@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import numpy.typing as npt
 
@@ -39,6 +37,7 @@ class NumbaKernels:
         shape: Shape,
         gradient: bool,
         algorithm: str | None,
+        pool: MaxPool2d | None = None,
     ) -> Direct | Winograd:
         if algorithm not in (None, *self.algorithms):
             raise UnsupportedError(f"the numba kernels have no convolution algorithm {algorithm!r}, only "
@@ -51,24 +50,9 @@ class NumbaKernels:
             algorithm = "winograd" if Winograd.supports(spec) and wide else "direct"
         offsets = np.zeros(spec.out_channels, np.float32) if bias is None else bias
         if algorithm == "winograd":
-            return Winograd(spec, weight, offsets, slope, shape, gradient, self._workspace)
+            pooled = pool is not None and Winograd.pools(pool, spec.output_shape(shape))
+            return Winograd(spec, weight, offsets, slope, shape, gradient, self._workspace, pooled)
         return Direct(spec, weight, offsets, slope, shape, gradient, self._workspace)
-
-    def pooled_convolution(
-        self,
-        spec: Conv2d,
-        weight: Array,
-        bias: Array | None,
-        slope: Array | None,
-        shape: Shape,
-        gradient: bool,
-        algorithm: str | None,
-        pool: MaxPool2d,
-    ) -> Winograd | None:
-        found = self.convolution(spec, weight, bias, slope, shape, gradient, algorithm)
-        if not isinstance(found, Winograd) or not Winograd.pools(pool, spec.output_shape(shape)):
-            return None
-        return replace(found, pooled=True)
 
     def max_pool2d(self, x: Buffer, spec: MaxPool2d, out: Buffer, index: npt.NDArray[np.int16]) -> None:
         geometry = _pool_geometry(spec)

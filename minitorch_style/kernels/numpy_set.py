@@ -36,6 +36,7 @@ class Im2col:
     bias: Array | None
     slope: Array | None
     algorithm: str = "im2col"
+    pooled: bool = False
     input_margin: int = 0
     input_slack: int = 0
     grad_margin: int = 0
@@ -64,23 +65,11 @@ class NumpyKernels:
         shape: Shape,
         gradient: bool,
         algorithm: str | None,
+        pool: MaxPool2d | None = None,
     ) -> Im2col:
         if algorithm not in (None, *self.algorithms):
             raise UnsupportedError(f"the numpy kernels have no convolution algorithm {algorithm!r}, only im2col")
         return Im2col(spec, weight, bias, slope)
-
-    def pooled_convolution(
-        self,
-        spec: Conv2d,
-        weight: Array,
-        bias: Array | None,
-        slope: Array | None,
-        shape: Shape,
-        gradient: bool,
-        algorithm: str | None,
-        pool: MaxPool2d,
-    ) -> None:
-        return None
 
     def max_pool2d(self, x: Buffer, spec: MaxPool2d, out: Buffer, index: npt.NDArray[np.int16]) -> None:
         ops.max_pool2d(x.interior, spec, out.interior, index)
