@@ -17,7 +17,7 @@ from minitorch_style.settings import Settings
 # Resident before the first plan, measured: interpreter, NumPy, Pillow, h5py, and with numba its compiler.
 BASE_BYTES = {"numpy": 120_000_000, "native": 120_000_000, "numba": 205_000_000}
 # Multiply-adds each algorithm makes, as a multiple of the rate of a BLAS product: Winograd does four times fewer.
-RELATIVE_SPEED = {"winograd": 2.0, "winograd, max pool": 2.0, "direct": 0.6, "im2col": 0.3}
+RELATIVE_SPEED = {"winograd": 2.0, "direct": 0.6, "im2col": 0.3, "im2col, native": 1.0}
 # Bytes an optimizer keeps for each pixel value: L-BFGS-B 2·10 vectors and its workspace in double.
 OPTIMIZER_BYTES = {"lbfgs": 4 * 28, "lbfgsb": 8 * 36, "adam": 4 * 8, "sgd": 4 * 6}
 OPTIMIZER_SECONDS = {"lbfgs": 2e-8, "lbfgsb": 2e-7, "adam": 1e-8, "sgd": 1e-8}  # a pixel value and iteration, measured
@@ -42,6 +42,10 @@ def _blas_rate() -> float:
     return 3 * 2 * 384**3 / (time.perf_counter() - begun)
 
 
+def _relative_speed(algorithm: str) -> float:
+    return RELATIVE_SPEED.get(algorithm.removesuffix(", max pool").removesuffix(", average pool"), 1.0)
+
+
 def estimate(network: Network, plan: Plan, style_sizes: list[tuple[int, int]], settings: Settings) -> Estimate:
     """For a plan of the content's size and paintings of `style_sizes`."""
     values = plan.size[0] * plan.size[1] * 3
@@ -50,7 +54,7 @@ def estimate(network: Network, plan: Plan, style_sizes: list[tuple[int, int]], s
     parameters = sum(array.nbytes for array in network.parameters.values())
     nbytes = BASE_BYTES[network.kernels.name] + parameters + max(held, *paintings)
     rate = _blas_rate()
-    pass_seconds = sum(2 * step.macs / (rate * RELATIVE_SPEED.get(step.algorithm, 1.0)) for step in plan.steps)
+    pass_seconds = sum(2 * step.macs / (rate * _relative_speed(step.algorithm)) for step in plan.steps)
     iteration = 2 * pass_seconds + 3 * plan.nbytes / MOVED_BYTES_A_SECOND
     iteration += values * OPTIMIZER_SECONDS.get(settings.optimizer, 0.0)
     # Each coarser scale has a quarter of the pixels.

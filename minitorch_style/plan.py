@@ -196,7 +196,7 @@ class Plan:
             else:
                 slope = None
         reader = only_reader()
-        pool = reader.layer if reader is not None and isinstance(reader.layer, MaxPool2d) else None
+        pool = reader.layer if reader is not None and isinstance(reader.layer, MaxPool2d | AvgPool2d) else None
         if reader is not None and any(isinstance(other.layer, MaxUnpool2d) for other in readers[reader.name]):
             pool = None  # an unpooling asks for its index
         kernel = self.kernels.convolution(
@@ -212,6 +212,7 @@ class Plan:
         if reader is not None and kernel.pooled:
             name = reader.name
             done.add(name)
+            slope = slope if isinstance(pool, MaxPool2d) else None
         self._values[name].gate_slope = slope
         self.steps.append(ConvolutionStep(name, node.inputs, kernel, layer.macs(shapes[node.inputs[0]])))
         return done

@@ -17,17 +17,19 @@ class ConvolutionKernel(Protocol):
     """One convolution layer with its weights packed, for pictures of one size.
 
     `algorithm` says how it computes; margins and slacks are what its buffers need around them, in pixels and floats. If
-    it is `pooled`, `forward` writes the pooled map and `backward` takes that map's gradient.
+    it is `pooled`, `forward` writes the pooled map and `backward` takes that map's gradient: of a max-pool with the
+    derivative of a fused activation in it (the sign of the largest tells that), of an average-pool without.
     """
 
     algorithm: str
-    pooled: bool
     input_margin: int
     input_slack: int
     grad_margin: int
     grad_slack: int
     nbytes: int
 
+    @property
+    def pooled(self) -> bool: ...
     def forward(self, x: Buffer, out: Buffer) -> None: ...
     def backward(self, dy: Buffer, dx: Buffer, accumulate: bool, gate: Gate | None) -> None: ...
 
@@ -49,7 +51,7 @@ class KernelSet(Protocol):
         shape: Shape,
         gradient: bool,
         algorithm: str | None,
-        pool: MaxPool2d | None = None,
+        pool: MaxPool2d | AvgPool2d | None = None,
     ) -> ConvolutionKernel:
         """The kernel for a layer with input `shape`; `slope` fuses an activation. A forced `algorithm` that cannot
         compute this layer is an UnsupportedError, never silently another one. `pool` is what alone reads the output (a

@@ -21,7 +21,7 @@ from minitorch_style.kernels import numpy_ops as ops
 from minitorch_style.kernels.buffers import Array, Buffer, Gate
 from minitorch_style.kernels.numpy_set import NumpyKernels, deliver
 from minitorch_style.kernels.tile_modes import ACTIVATE
-from minitorch_style.layers import Conv2d, MaxPool2d, Shape
+from minitorch_style.layers import AvgPool2d, Conv2d, MaxPool2d, Shape
 
 FOLDER = Path(__file__).resolve().parents[1] / "native"
 GRAM_POSITIONS = 4096  # of a Gram matrix summed in single precision before they join the rest in double
@@ -160,7 +160,7 @@ class NativeKernels(NumpyKernels):
         shape: Shape,
         gradient: bool,
         algorithm: str | None,
-        pool: MaxPool2d | None = None,
+        pool: MaxPool2d | AvgPool2d | None = None,
     ) -> NativeIm2col:
         if algorithm not in (None, *self.algorithms):
             raise UnsupportedError(f"the native kernels have no convolution algorithm {algorithm!r}, only im2col")

@@ -37,7 +37,7 @@ class NumbaKernels:
         shape: Shape,
         gradient: bool,
         algorithm: str | None,
-        pool: MaxPool2d | None = None,
+        pool: MaxPool2d | AvgPool2d | None = None,
     ) -> Direct | Winograd:
         if algorithm not in (None, *self.algorithms):
             raise UnsupportedError(f"the numba kernels have no convolution algorithm {algorithm!r}, only "
@@ -50,8 +50,9 @@ class NumbaKernels:
             algorithm = "winograd" if Winograd.supports(spec) and wide else "direct"
         offsets = np.zeros(spec.out_channels, np.float32) if bias is None else bias
         if algorithm == "winograd":
-            pooled = pool is not None and Winograd.pools(pool, spec.output_shape(shape))
-            return Winograd(spec, weight, offsets, slope, shape, gradient, self._workspace, pooled)
+            if pool is not None and not Winograd.pools(pool, spec.output_shape(shape)):
+                pool = None
+            return Winograd(spec, weight, offsets, slope, shape, gradient, self._workspace, pool)
         return Direct(spec, weight, offsets, slope, shape, gradient, self._workspace)
 
     def max_pool2d(self, x: Buffer, spec: MaxPool2d, out: Buffer, index: npt.NDArray[np.int16]) -> None:

@@ -13,8 +13,8 @@ from minitorch_style.kernels import tile_modes
 from minitorch_style.kernels.buffers import Array, Buffer, Gate
 from minitorch_style.kernels.numba_ops import microkernel, winograd
 from minitorch_style.kernels.numba_ops.compilation import compute_lock, threads
-from minitorch_style.kernels.numba_workspace import Workspace, gate_parts, mode_of
-from minitorch_style.layers import Conv2d, MaxPool2d, Shape
+from minitorch_style.kernels.numba_workspace import NOTHING, Workspace, gate_parts, mode_of
+from minitorch_style.layers import AvgPool2d, Conv2d, MaxPool2d, Shape
 
 Codes: TypeAlias = npt.NDArray[np.int8]
 NO_CODES = np.zeros(1, np.int8)
@@ -35,8 +35,8 @@ class _Side:
 
 @dataclass
 class Winograd:
-    """3×3, stride 1, dilation 1, padding 1: F(4×4, 3×3), the gradient by the same code with turned weights. With `pooled`
-    a 2×2 max-pool of stride 2 follows, and buffers on that side have its shape."""
+    """3×3, stride 1, dilation 1, padding 1: F(4×4, 3×3), the gradient by the same code with turned weights. With `pool`
+    one of 2×2 and stride 2 follows, and buffers on that side have its shape."""
 
     spec: Conv2d
     weight: Array
@@ -45,7 +45,7 @@ class Winograd:
     shape: Shape
     gradient: bool
     workspace: Workspace
-    pooled: bool = False
+    pool: MaxPool2d | AvgPool2d | None = None
     algorithm: str = "winograd"
     input_margin: int = 1
     input_slack: int = 0
@@ -65,26 +65,31 @@ class Winograd:
             self._backward = _Side(*transformed, spec.out_channels, spec.in_channels)
             self.nbytes += self._backward.weight.nbytes
         self._codes: Codes | None = None
-        if self.pooled:
+        self._pooling, self._pool_slope = 0, NOTHING
+        if self.pool is not None:
             rows, columns, channels = spec.output_shape(self.shape)
-            self.algorithm = "winograd, max pool"
+            largest = isinstance(self.pool, MaxPool2d)
+            self.algorithm = f"winograd, {'max' if largest else 'average'} pool"
+            self._pooling = winograd.MAX if largest else winograd.AVERAGE
             # Like a buffer with a margin: the windows of the gradient reach one pixel beyond.
             self._codes_shape = (-(-rows // 8) * 4 + 2, -(-columns // 8) * 4 + 2, channels)
             self.nbytes += math.prod(self._codes_shape)
-            extra = (0, -channels % self._forward.width)
-            slope = np.ones(channels, np.float32) if self.slope is None else self.slope
-            self._pool_bias, self._pool_slope = np.pad(self.bias, extra), np.pad(slope, extra)
+            self._pool_slope = np.ones(channels, np.float32) if self.slope is None else self.slope
 
     @staticmethod
     def supports(spec: Conv2d) -> bool:
         fits = spec.in_channels % winograd.LANES == 0 and spec.out_channels % winograd.LANES == 0
         return fits and spec.kernel_size == (3, 3) and spec.stride == spec.dilation == spec.padding == (1, 1)
 
+    @property
+    def pooled(self) -> bool:
+        return self.pool is not None
+
     @staticmethod
-    def pools(spec: MaxPool2d, shape: Shape) -> bool:
+    def pools(spec: MaxPool2d | AvgPool2d, shape: Shape) -> bool:
         """Whether a convolution with output `shape` can do this pool as well."""
         halves = spec.kernel_size == spec.stride == (2, 2) and spec.padding == (0, 0)
-        return halves and shape[0] % 2 == shape[1] % 2 == 0
+        return halves and shape[0] % 2 == shape[1] % 2 == 0 and shape[2] % winograd.VECTOR_WIDTH == 0
 
     def _run(
         self,
@@ -111,12 +116,13 @@ class Winograd:
         capacity = -(-block // tile_m) * tile_m
         transformed = workers * winograd.POINTS * capacity
         _, output, origin, gate_row = gate_parts(gate)
-        codes, codes_row = NO_CODES, 0
+        codes, codes_row, codes_channels = NO_CODES, 0, 0
         if pooling:
             if self._codes is None:
                 self._codes = np.zeros(math.prod(self._codes_shape), np.int8)
-            codes, codes_row = self._codes, self._codes_shape[1] * self._codes_shape[2]
-        codes_start = codes_row + self._codes_shape[2] if pooling == winograd.POOLED else 0
+            codes, codes_channels = self._codes, self._codes_shape[2]
+            codes_row = self._codes_shape[1] * codes_channels
+        codes_start = 0 if pooling & winograd.BACK else codes_row + codes_channels
         with compute_lock:
             v, m = self.workspace.take(transformed * side.depth, transformed * padded)
             function(
@@ -148,17 +154,15 @@ class Winograd:
                 codes_start,
                 codes_row,
                 pooling,
+                self._pool_slope,
             )
 
     def forward(self, x: Buffer, out: Buffer) -> None:
-        if self.pooled:
-            self._run(self._forward, x, out, self._pool_bias, self._pool_slope, 0, None, winograd.POOLED)
-            return
         mode, slope = (0, self.bias) if self.slope is None else (tile_modes.ACTIVATE, self.slope)
-        self._run(self._forward, x, out, self.bias, slope, mode, None, 0)
+        self._run(self._forward, x, out, self.bias, slope, mode, None, self._pooling)
 
     def backward(self, dy: Buffer, dx: Buffer, accumulate: bool, gate: Gate | None) -> None:
         zero = np.zeros(self.spec.in_channels, np.float32)
         slope = zero if gate is None else gate.slope
-        pooling = winograd.UNPOOLED if self.pooled else 0
+        pooling = self._pooling | winograd.BACK if self._pooling else 0
         self._run(self._backward, dy, dx, zero, slope, mode_of(accumulate, gate), gate, pooling)

@@ -65,7 +65,7 @@ class NumpyKernels:
         shape: Shape,
         gradient: bool,
         algorithm: str | None,
-        pool: MaxPool2d | None = None,
+        pool: MaxPool2d | AvgPool2d | None = None,
     ) -> Im2col:
         if algorithm not in (None, *self.algorithms):
             raise UnsupportedError(f"the numpy kernels have no convolution algorithm {algorithm!r}, only im2col")

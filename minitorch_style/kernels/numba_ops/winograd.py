@@ -9,8 +9,8 @@ stand 36 matrix products, one per point: (tiles × in) · (in × out). Two arran
 * `phased`: all threads share each stage, so that every weight is read once per chunk of tiles. For layers whose 36
   weight matrices are larger than the cache.
 
-Where a 2×2 max-pool alone reads the convolution's output, that is never written: with `POOLED` the pooled pixels are, and
-the `codes` of where they came from; on the way back, `UNPOOLED`, the pooled gradient is read through them.
+Where a 2×2 pool alone reads the convolution's output, that is never written: the pooled pixels are, and `codes` of what
+they came from; on the way back the pooled gradient is read through these. `pooling` says which pool, and which way.
 """
 
 from __future__ import annotations
@@ -18,22 +18,24 @@ from __future__ import annotations
 import numpy as np
 
 from minitorch_style.kernels.buffers import Array
-from minitorch_style.kernels.numba_ops.compilation import kernel, parallel_kernel, prange
+from minitorch_style.kernels.numba_ops.compilation import VECTOR_WIDTH, kernel, parallel_kernel, prange
 from minitorch_style.kernels.numba_ops.direct import pack_panels
 from minitorch_style.kernels.numba_ops.microkernel import gemm_tile
 from minitorch_style.kernels.numba_ops.tiles import finish
 from minitorch_style.kernels.numba_ops.winograd_transforms import (
     LANES,
+    average_pooled_tile,
+    average_unpooled_tile,
     input_tile,
+    max_pooled_tile,
+    max_unpooled_tile,
     output_tile,
-    pooled_tile,
-    unpooled_tile,
 )
 
-__all__ = ["LANES", "POINTS", "POOLED", "UNPOOLED", "fused", "phased", "transform_weight"]
+__all__ = ["AVERAGE", "BACK", "LANES", "MAX", "POINTS", "VECTOR_WIDTH", "fused", "phased", "transform_weight"]
 
 POINTS = 36
-POOLED, UNPOOLED = 1, 2  # a 2×2 max-pool behind the convolution; its gradient on the way in
+MAX, AVERAGE, BACK = 1, 2, 4  # bits of `pooling`: a 2×2 pool behind the convolution, or its gradient on the way in
 
 G = np.array(
     [[1 / 4, 0, 0], [-1 / 6, -1 / 6, -1 / 6], [-1 / 6, 1 / 6, -1 / 6], [1 / 24, 1 / 12, 1 / 6], [1 / 24, -1 / 12, 1 / 6],
@@ -75,14 +77,16 @@ def _place_pooled(y, marks, padded, t, tiles_across, out, o0, o_row, rows, colum
 
 
 @kernel
-def _window(x, x0, x_row, depth, t, across, codes, k0, k_row, pooling, v, v0, point_step):
-    """The input transform of tile t. Without margin x0 and k0 would be pixel (−1, −1)."""
+def _window(x, x0, x_row, depth, t, across, codes, k0, k_row, pooling, pool_slope, v, v0, point_step):
+    """The input transform of tile t; x0 and k0 are pixel (−1, −1)."""
     i, j = 4 * (t // across), 4 * (t % across)
-    if pooling == UNPOOLED:
+    if pooling & BACK:
         i, j = i // 2, j // 2
-        unpooled_tile(
-            x, x0 + i * x_row + j * depth, x_row, codes, k0 + i * k_row + j * depth, k_row, depth, v, v0, point_step
-        )
+        start, mark = x0 + i * x_row + j * depth, k0 + i * k_row + j * depth
+        if pooling & MAX:
+            max_unpooled_tile(x, start, x_row, codes, mark, k_row, v, v0, point_step, depth, pool_slope)
+        else:
+            average_unpooled_tile(x, start, x_row, codes, mark, k_row, v, v0, point_step, depth, pool_slope)
     else:
         input_tile(x, x0 + i * x_row + j * depth, x_row, depth, v, v0, point_step)
 
@@ -90,11 +94,14 @@ def _window(x, x0, x_row, depth, t, across, codes, k0, k_row, pooling, v, v0, po
 @kernel
 def _deliver(
     m, m0, point_step, y, marks, padded, t, across, out, o0, o_row, rows, columns, channels, bias, slope, mode,
-    gate, g0, g_row, codes, k0, k_row, pooling,
+    gate, g0, g_row, codes, k0, k_row, pooling, pool_slope,
 ):  # fmt: skip
     """The output transform of tile t and what follows it."""
-    if pooling == POOLED:
-        pooled_tile(m, m0, point_step, bias, slope, y, 0, marks, 0, padded)
+    if pooling and not pooling & BACK:
+        if pooling & MAX:
+            max_pooled_tile(m, m0, point_step, bias, pool_slope, y, 0, marks, 0, padded)
+        else:
+            average_pooled_tile(m, m0, point_step, bias, pool_slope, y, 0, marks, 0, padded)
         _place_pooled(y, marks, padded, t, across, out, o0, o_row, rows, columns, channels, codes, k0, k_row)
     else:
         output_tile(m, m0, point_step, y, 0, padded)
@@ -118,7 +125,7 @@ def _multiply(v, u, m, point, panel, panels, width, tile_m, capacity, count, dep
 @parallel_kernel
 def fused(
     x, x0, x_row, depth, u, width, tile_m, out, o0, o_row, rows, columns, channels, bias, slope, mode,
-    gate, g0, g_row, v, m, capacity, block, workers, codes, k0, k_row, pooling,
+    gate, g0, g_row, v, m, capacity, block, workers, codes, k0, k_row, pooling, pool_slope,
 ):  # fmt: skip
     """Worker k takes blocks k, k + workers, … through all stages. v and m hold one block per worker."""
     across, down = (columns + 3) // 4, (rows + 3) // 4
@@ -135,7 +142,7 @@ def fused(
             count = min(block, tiles - first)
             for t in range(count):
                 _window(
-                    x, x0, x_row, depth, first + t, across, codes, k0, k_row, pooling, mine_v, t * depth,
+                    x, x0, x_row, depth, first + t, across, codes, k0, k_row, pooling, pool_slope, mine_v, t * depth,
                     capacity * depth,
                 )  # fmt: skip
             for point in range(POINTS):
@@ -144,14 +151,14 @@ def fused(
             for t in range(count):
                 _deliver(
                     mine_m, t * padded, capacity * padded, y, marks, padded, first + t, across, out, o0, o_row, rows,
-                    columns, channels, bias, slope, mode, gate, g0, g_row, codes, k0, k_row, pooling,
+                    columns, channels, bias, slope, mode, gate, g0, g_row, codes, k0, k_row, pooling, pool_slope,
                 )  # fmt: skip
 
 
 @parallel_kernel
 def phased(
     x, x0, x_row, depth, u, width, tile_m, out, o0, o_row, rows, columns, channels, bias, slope, mode,
-    gate, g0, g_row, v, m, capacity, block, workers, codes, k0, k_row, pooling,
+    gate, g0, g_row, v, m, capacity, block, workers, codes, k0, k_row, pooling, pool_slope,
 ):  # fmt: skip
     """Chunk after chunk of `block` tiles, each stage shared by all threads."""
     across, down = (columns + 3) // 4, (rows + 3) // 4
@@ -161,12 +168,27 @@ def phased(
     for first in range(0, tiles, block):
         count = min(block, tiles - first)
         for t in prange(count):
-            _window(x, x0, x_row, depth, first + t, across, codes, k0, k_row, pooling, v, t * depth, capacity * depth)
+            _window(
+                x,
+                x0,
+                x_row,
+                depth,
+                first + t,
+                across,
+                codes,
+                k0,
+                k_row,
+                pooling,
+                pool_slope,
+                v,
+                t * depth,
+                capacity * depth,
+            )
         for task in prange(POINTS * panels):
             _multiply(v, u, m, task // panels, task % panels, panels, width, tile_m, capacity, count, depth)
         for t in prange(count):
             y, marks = np.empty(16 * padded, np.float32), np.empty(4 * padded, np.int8)
             _deliver(
                 m, t * padded, capacity * padded, y, marks, padded, first + t, across, out, o0, o_row, rows,
-                columns, channels, bias, slope, mode, gate, g0, g_row, codes, k0, k_row, pooling,
+                columns, channels, bias, slope, mode, gate, g0, g_row, codes, k0, k_row, pooling, pool_slope,
             )  # fmt: skip

@@ -1,5 +1,8 @@
-"""The transforms of Winograd's F(4×4, 3×3) on whole vectors of channels, in LLVM IR; with a 2×2 max-pool, where one
-follows, done on the outputs while they are in registers, and undone on the way into the input transform."""
+"""The transforms of Winograd's F(4×4, 3×3) on whole vectors of channels, in LLVM IR; with a 2×2 pool, where one
+follows, done on the outputs while they are in registers, and undone on the way into the input transform.
+
+What the way back must know of the four pixels behind a pooled one is a byte a channel: of a max-pool the number of the
+largest, of an average-pool four bits that tell which were above zero, for the derivative of the activation between."""
 
 from __future__ import annotations
 
@@ -125,9 +128,8 @@ def output_tile(m, m0, point_step, y, y0, channels):
         _output_narrow(m, m0, 6 * point_step, point_step, y, y0, 4 * channels, channels, channels)
 
 
-def _pooled_output(lanes: int) -> Any:
-    """Intrinsic: Aᵀ m A of one tile, the largest of each 2×2 with bias and activation → 4 pixels at y0, and which of the
-    four it was → 4 codes a channel at k0."""
+def _pooled_output(average: bool) -> Any:
+    """Intrinsic: Aᵀ m A of one tile with bias, activation and pool → 4 pixels at y0, and a byte a channel at k0."""
 
     @intrinsic
     def transform(typing_context, m, m0, point_step, bias, slope, y, y0, codes, k0, channels):
@@ -138,7 +140,29 @@ def _pooled_output(lanes: int) -> Any:
                 return context.make_array(signature.args[position])(context, builder, arguments[position]).data
 
             point_step, channels = arguments[2], arguments[9]
-            v, bytes_ = _Vectors(builder, lanes), ir.VectorType(ir.IntType(8), lanes)
+            v, bytes_ = _Vectors(builder, VECTOR_WIDTH), ir.VectorType(ir.IntType(8), VECTOR_WIDTH)
+            zero, nothing = ir.Constant(v.type, [0.0] * v.lanes), ir.Constant(bytes_, [0] * v.lanes)
+
+            def activated(value: Any, slopes: Any) -> tuple[Any, Any]:
+                positive = builder.fcmp_ordered(">", value, zero)
+                return builder.select(positive, value, builder.fmul(value, slopes)), positive
+
+            def largest(values: list[Any], biases: Any, slopes: Any) -> tuple[Any, Any]:
+                best, code = values[0], nothing
+                for number, value in enumerate(values[1:], start=1):
+                    larger = builder.fcmp_ordered(">", value, best)
+                    best = builder.select(larger, value, best)
+                    code = builder.select(larger, ir.Constant(bytes_, [number] * v.lanes), code)
+                return activated(v.add(best, biases), slopes)[0], code
+
+            def mean(values: list[Any], biases: Any, slopes: Any) -> tuple[Any, Any]:
+                total, code = zero, nothing
+                for number, value in enumerate(values):
+                    value, positive = activated(v.add(value, biases), slopes)
+                    total = v.add(total, value)
+                    bit = builder.select(positive, ir.Constant(bytes_, [1 << number] * v.lanes), nothing)
+                    code = builder.or_(code, bit)
+                return v.times(0.25, total), code
 
             def body(pointers: list[Any], _: list[Any]) -> list[Any]:
                 m_c, b_c, s_c, y_c, k_c = pointers
@@ -148,22 +172,16 @@ def _pooled_output(lanes: int) -> Any:
                 ]
                 columns = [_output_line(v, column) for column in points]
                 tile = [_output_line(v, [column[i] for column in columns]) for i in range(4)]
+                biases, slopes = v.load(b_c), v.load(s_c)
                 for cell in range(4):
                     row, column = 2 * (cell // 2), 2 * (cell % 2)
-                    best, code = tile[row][column], ir.Constant(bytes_, [0] * lanes)
-                    for number in range(1, 4):
-                        value = tile[row + number // 2][column + number % 2]
-                        larger = builder.fcmp_ordered(">", value, best)
-                        best = builder.select(larger, value, best)
-                        code = builder.select(larger, ir.Constant(bytes_, [number] * lanes), code)
-                    value = v.add(best, v.load(b_c))
-                    positive = builder.fcmp_ordered(">", value, ir.Constant(v.type, [0.0] * lanes))
-                    value = builder.select(positive, value, builder.fmul(value, v.load(s_c)))
+                    values = [tile[row + number // 2][column + number % 2] for number in range(4)]
+                    value, code = (mean if average else largest)(values, biases, slopes)
                     step = builder.mul(INDEX(cell), channels)
                     v.store(value, pointer(builder, y_c, step))
                     place = builder.bitcast(pointer(builder, k_c, step), bytes_.as_pointer())
                     builder.store(code, place).align = 1
-                return [pointer(builder, place, INDEX(lanes)) for place in pointers]
+                return [pointer(builder, place, INDEX(v.lanes)) for place in pointers]
 
             first = [
                 pointer(builder, data(0), arguments[1]),
@@ -172,7 +190,7 @@ def _pooled_output(lanes: int) -> Any:
                 pointer(builder, data(5), arguments[6]),
                 pointer(builder, data(7), arguments[8]),
             ]
-            counted_loop(builder, builder.sdiv(channels, INDEX(lanes)), first, body, [])
+            counted_loop(builder, builder.sdiv(channels, INDEX(v.lanes)), first, body, [])
             return context.get_dummy_value()
 
         return signature, codegen
@@ -180,46 +198,51 @@ def _pooled_output(lanes: int) -> Any:
     return transform
 
 
-def _unpooled_input(lanes: int) -> Any:
-    """Intrinsic: Bᵀ d B of the 6×6 window that 4×4 pooled pixels at x0 make when each goes to where its code at k0 says."""
+def _unpooled_input(average: bool) -> Any:
+    """Intrinsic: Bᵀ d B of the 6×6 window of gradients that belong to 4×4 pooled pixels at x0, with their bytes at k0."""
 
     @intrinsic
-    def transform(typing_context, x, x0, x_row, codes, k0, k_row, v, v0, point_step, channels):
-        signature = types.void(x, *[types.int64] * 2, codes, *[types.int64] * 2, v, *[types.int64] * 3)
+    def transform(typing_context, x, x0, x_row, codes, k0, k_row, v, v0, point_step, channels, slope):
+        signature = types.void(x, *[types.int64] * 2, codes, *[types.int64] * 2, v, *[types.int64] * 3, slope)
 
         def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            def data(position: int) -> Any:
+            def data(position: int, offset: Any) -> Any:
                 array = context.make_array(signature.args[position])(context, builder, arguments[position])
-                return pointer(builder, array.data, arguments[position + 1])
+                return pointer(builder, array.data, offset)
 
             x_row, k_row, point_step, channels = arguments[2], arguments[5], arguments[8], arguments[9]
-            v, bytes_ = _Vectors(builder, lanes), ir.VectorType(ir.IntType(8), lanes)
-            zero = ir.Constant(v.type, [0.0] * lanes)
+            v, bytes_ = _Vectors(builder, VECTOR_WIDTH), ir.VectorType(ir.IntType(8), VECTOR_WIDTH)
+            zero, nothing = ir.Constant(v.type, [0.0] * v.lanes), ir.Constant(bytes_, [0] * v.lanes)
 
             def body(pointers: list[Any], _: list[Any]) -> list[Any]:
-                x_c, k_c, v_c = pointers
+                x_c, k_c, v_c, s_c = pointers
 
                 def cell(base: Any, row: Any, i: int, j: int) -> Any:
                     step = builder.add(builder.mul(INDEX(i), row), builder.mul(INDEX(j), channels))
                     return pointer(builder, base, step)
 
-                columns = []
-                for j in range(6):
-                    window = []
-                    for i in range(6):  # pixel (i, j) of the window lies in pooled pixel ((i + 1) // 2, (j + 1) // 2)
-                        down, across = (i + 1) // 2, (j + 1) // 2
-                        code = builder.load(builder.bitcast(cell(k_c, k_row, down, across), bytes_.as_pointer()))
-                        code.align = 1
-                        number = 2 * ((i + 1) % 2) + (j + 1) % 2
-                        chosen = builder.icmp_signed("==", code, ir.Constant(bytes_, [number] * lanes))
-                        window.append(builder.select(chosen, v.load(cell(x_c, x_row, down, across)), zero))
-                    columns.append(_input_line(v, window))
+                def gradient(i: int, j: int) -> Any:
+                    """Pixel (i, j) of the window: number `number` of the four behind a pooled pixel."""
+                    down, across, number = (i + 1) // 2, (j + 1) // 2, 2 * ((i + 1) % 2) + (j + 1) % 2
+                    value = v.load(cell(x_c, x_row, down, across))
+                    code = builder.load(builder.bitcast(cell(k_c, k_row, down, across), bytes_.as_pointer()))
+                    code.align = 1
+                    if not average:
+                        chosen = builder.icmp_signed("==", code, ir.Constant(bytes_, [number] * v.lanes))
+                        return builder.select(chosen, value, zero)
+                    value = v.times(0.25, value)
+                    bit = builder.and_(code, ir.Constant(bytes_, [1 << number] * v.lanes))
+                    positive = builder.icmp_signed("!=", bit, nothing)
+                    return builder.select(positive, value, builder.fmul(value, v.load(s_c)))
+
+                columns = [_input_line(v, [gradient(i, j) for i in range(6)]) for j in range(6)]
                 for i in range(6):
                     for j, value in enumerate(_input_line(v, [column[i] for column in columns])):
                         v.store(value, pointer(builder, v_c, builder.mul(INDEX(6 * i + j), point_step)))
-                return [pointer(builder, place, INDEX(lanes)) for place in pointers]
+                return [pointer(builder, place, INDEX(v.lanes)) for place in pointers]
 
-            counted_loop(builder, builder.sdiv(channels, INDEX(lanes)), [data(0), data(3), data(6)], body, [])
+            first = [data(0, arguments[1]), data(3, arguments[4]), data(6, arguments[7]), data(10, INDEX(0))]
+            counted_loop(builder, builder.sdiv(channels, INDEX(v.lanes)), first, body, [])
             return context.get_dummy_value()
 
         return signature, codegen
@@ -227,23 +250,5 @@ def _unpooled_input(lanes: int) -> Any:
     return transform
 
 
-_pooled_wide, _pooled_narrow = _pooled_output(VECTOR_WIDTH), _pooled_output(LANES)
-_unpooled_wide, _unpooled_narrow = _unpooled_input(VECTOR_WIDTH), _unpooled_input(LANES)
-
-
-@kernel
-def unpooled_tile(x, x0, x_row, codes, k0, k_row, channels, v, v0, point_step):
-    """`input_tile` of a max-pool's gradient: 4×4 pooled pixels at x0, codes at k0."""
-    if channels % VECTOR_WIDTH == 0:
-        _unpooled_wide(x, x0, x_row, codes, k0, k_row, v, v0, point_step, channels)
-    else:
-        _unpooled_narrow(x, x0, x_row, codes, k0, k_row, v, v0, point_step, channels)
-
-
-@kernel
-def pooled_tile(m, m0, point_step, bias, slope, y, y0, codes, k0, channels):
-    """`output_tile` with bias, activation and max-pool: 2×2 pixels of `channels`, and their codes, row by row."""
-    if channels % VECTOR_WIDTH == 0:
-        _pooled_wide(m, m0, point_step, bias, slope, y, y0, codes, k0, channels)
-    else:
-        _pooled_narrow(m, m0, point_step, bias, slope, y, y0, codes, k0, channels)
+max_pooled_tile, average_pooled_tile = _pooled_output(False), _pooled_output(True)
+max_unpooled_tile, average_unpooled_tile = _unpooled_input(False), _unpooled_input(True)
