@@ -29,6 +29,7 @@ class Buffer:
     row_step: int = field(init=False)  # floats from one row to the next
     origin: int = field(init=False)  # where in `flat` pixel (0, 0) begins
     interior: Array = field(init=False, repr=False)  # the values without margin, (H, W, C), in the same memory
+    _outside: list[Array] = field(init=False, repr=False)
 
     def __post_init__(self, memory: Array | None) -> None:
         count = self.floats(self.shape, self.margin, self.slack)
@@ -36,16 +37,18 @@ class Buffer:
         height, width, channels = self.shape
         self.row_step = (-(-width // 4) * 4 + 2 * self.margin) * channels
         self.origin = self.margin * (self.row_step + channels)
+        view = np.lib.stride_tricks.as_strided
         steps = (4 * self.row_step, 4 * channels, 4)
-        self.interior = np.lib.stride_tricks.as_strided(self.flat[self.origin :], (height, width, channels), steps)
+        self.interior = view(self.flat[self.origin :], (height, width, channels), steps)
+        row, last = self.origin + width * channels, self.origin + (height - 1) * self.row_step + width * channels
+        between = view(self.flat[row:], (height - 1, self.row_step - width * channels), (steps[0], 4))
+        parts = (self.flat[: self.origin], between, self.flat[last : count - self.slack])
+        self._outside = [part for part in parts if part.size] if self.margin else []
 
     def clear_margin(self) -> None:
-        if self.margin:
-            height, width, channels = self.shape
-            lines = self.flat[: self.flat.size - self.slack].reshape(-1, self.row_step)
-            top, left = self.margin, self.margin * channels
-            lines[:top], lines[top + height :] = 0, 0
-            lines[top : top + height, :left], lines[top : top + height, left + width * channels :] = 0, 0
+        """Zeroes all that lies before, between and behind the interior's rows."""
+        for part in self._outside:
+            part.fill(0)
 
     @staticmethod
     def floats(shape: Shape, margin: int, slack: int) -> int:
