@@ -14,7 +14,7 @@ from minitorch_style.kernels.numba_winograd import Winograd
 from minitorch_style.kernels.numba_workspace import NOTHING, Workspace, gate_parts, mode_of
 from minitorch_style.layers import AvgPool2d, Conv2d, MaxPool2d, Shape
 
-WINOGRAD_MIN_CHANNELS = 16  # below, the transforms cost more than they save
+WINOGRAD_MIN_CHANNELS = 32  # below, the transforms cost more than they save
 
 
 def _pool_geometry(spec: MaxPool2d | AvgPool2d) -> tuple[int, ...]:
