@@ -84,8 +84,8 @@ def gram(x, x0, x_row, rows, columns, channels, width, tile_m, narrow, narrow_m,
                         add_rows(tile, 0, wide, partial, start, channels, height, wide)
                     else:
                         for r in range(height):
-                            sums = partial[part, m0 + m + r, n0 + n : n0 + n + valid]
-                            sums += tile[r * wide : r * wide + valid]
+                            for c in range(valid):
+                                partial[part, m0 + m + r, n0 + n + c] += tile[r * wide + c]
     for row in prange(channels):
         for column in range(channels):
             value = 0.0

@@ -53,7 +53,8 @@ def max_pool2d_input_grad(
                 for c in range(channels):
                     target[c] = total[c] if gates[c] > 0 else slope[c] * total[c]
             else:
-                target[:] = total
+                for c in range(channels):
+                    target[c] = total[c]
 
 
 @parallel_kernel
@@ -101,4 +102,5 @@ def avg_pool2d_input_grad(
                 for c in range(channels):
                     target[c] = total[c] if gates[c] > 0 else slope[c] * total[c]
             else:
-                target[:] = total
+                for c in range(channels):
+                    target[c] = total[c]

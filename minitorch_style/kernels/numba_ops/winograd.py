@@ -65,18 +65,6 @@ def _place(y, padded, t, tiles_across, out, o0, o_row, rows, columns, channels, 
 
 
 @kernel
-def _place_pooled(y, marks, padded, t, tiles_across, out, o0, o_row, rows, columns, channels, codes, k0, k_row):
-    """The valid part of tile t's four pooled pixels and their codes to their places."""
-    i, j = 2 * (t // tiles_across), 2 * (t % tiles_across)
-    for r in range(min(2, rows // 2 - i)):
-        count, first = min(2, columns // 2 - j), 2 * r * padded
-        for c in range(count):
-            o, k = o0 + (i + r) * o_row + (j + c) * channels, k0 + (i + r) * k_row + (j + c) * channels
-            out[o : o + channels] = y[first + c * padded : first + c * padded + channels]
-            codes[k : k + channels] = marks[first + c * padded : first + c * padded + channels]
-
-
-@kernel
 def _window(x, x0, x_row, depth, t, across, codes, k0, k_row, pooling, pool_slope, v, v0, point_step):
     """The input transform of tile t; x0 and k0 are pixel (−1, −1)."""
     i, j = 4 * (t // across), 4 * (t % across)
@@ -93,16 +81,20 @@ def _window(x, x0, x_row, depth, t, across, codes, k0, k_row, pooling, pool_slop
 
 @kernel
 def _deliver(
-    m, m0, point_step, y, marks, padded, t, across, out, o0, o_row, rows, columns, channels, bias, slope, mode,
+    m, m0, point_step, y, padded, t, across, out, o0, o_row, rows, columns, channels, bias, slope, mode,
     gate, g0, g_row, codes, k0, k_row, pooling, pool_slope,
 ):  # fmt: skip
     """The output transform of tile t and what follows it."""
     if pooling and not pooling & BACK:
+        i, j = 2 * (t // across), 2 * (t % across)
+        o, k = o0 + i * o_row + j * channels, k0 + i * k_row + j * channels
+        down, right = rows // 2 - i, columns // 2 - j
         if pooling & MAX:
-            max_pooled_tile(m, m0, point_step, bias, pool_slope, y, 0, marks, 0, padded)
+            max_pooled_tile(m, m0, point_step, bias, pool_slope, out, o, o_row, codes, k, k_row, channels, down, right)
         else:
-            average_pooled_tile(m, m0, point_step, bias, pool_slope, y, 0, marks, 0, padded)
-        _place_pooled(y, marks, padded, t, across, out, o0, o_row, rows, columns, channels, codes, k0, k_row)
+            average_pooled_tile(
+                m, m0, point_step, bias, pool_slope, out, o, o_row, codes, k, k_row, channels, down, right
+            )
     else:
         output_tile(m, m0, point_step, y, 0, padded)
         _place(
@@ -136,7 +128,7 @@ def fused(
     for worker in prange(workers):
         mine_v = v[worker * POINTS * capacity * depth : (worker + 1) * POINTS * capacity * depth]
         mine_m = m[worker * POINTS * capacity * padded : (worker + 1) * POINTS * capacity * padded]
-        y, marks = np.empty(16 * padded, np.float32), np.empty(4 * padded, np.int8)
+        y = np.empty(16 * padded, np.float32)
         for b in range(worker, blocks, workers):
             first = b * block
             count = min(block, tiles - first)
@@ -150,7 +142,7 @@ def fused(
                     _multiply(mine_v, u, mine_m, point, panel, panels, width, tile_m, capacity, count, depth)
             for t in range(count):
                 _deliver(
-                    mine_m, t * padded, capacity * padded, y, marks, padded, first + t, across, out, o0, o_row, rows,
+                    mine_m, t * padded, capacity * padded, y, padded, first + t, across, out, o0, o_row, rows,
                     columns, channels, bias, slope, mode, gate, g0, g_row, codes, k0, k_row, pooling, pool_slope,
                 )  # fmt: skip
 
@@ -187,8 +179,8 @@ def phased(
         for task in prange(POINTS * panels):
             _multiply(v, u, m, task // panels, task % panels, panels, width, tile_m, capacity, count, depth)
         for t in prange(count):
-            y, marks = np.empty(16 * padded, np.float32), np.empty(4 * padded, np.int8)
+            y = np.empty(16 * padded, np.float32)
             _deliver(
-                m, t * padded, capacity * padded, y, marks, padded, first + t, across, out, o0, o_row, rows,
+                m, t * padded, capacity * padded, y, padded, first + t, across, out, o0, o_row, rows,
                 columns, channels, bias, slope, mode, gate, g0, g_row, codes, k0, k_row, pooling, pool_slope,
             )  # fmt: skip

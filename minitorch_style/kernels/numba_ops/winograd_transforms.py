@@ -128,18 +128,28 @@ def output_tile(m, m0, point_step, y, y0, channels):
         _output_narrow(m, m0, 6 * point_step, point_step, y, y0, 4 * channels, channels, channels)
 
 
+def _pixel(builder: Any, base: Any, row: Any, channels: Any, i: int, j: int) -> Any:
+    """Where pixel (i, j) from `base` is, with rows `row` apart."""
+    return pointer(builder, base, builder.add(builder.mul(INDEX(i), row), builder.mul(INDEX(j), channels)))
+
+
 def _pooled_output(average: bool) -> Any:
-    """Intrinsic: Aᵀ m A of one tile with bias, activation and pool → 4 pixels at y0, and a byte a channel at k0."""
+    """Intrinsic: Aᵀ m A of one tile with bias, activation and pool → at most `down` × `across` of four pixels at o0, and a
+    byte a channel for each at k0."""
 
     @intrinsic
-    def transform(typing_context, m, m0, point_step, bias, slope, y, y0, codes, k0, channels):
-        signature = types.void(m, *[types.int64] * 2, bias, slope, y, types.int64, codes, *[types.int64] * 2)
+    def transform(
+        typing_context, m, m0, point_step, bias, slope, out, o0, o_row, codes, k0, k_row, channels, down, across
+    ):  # fmt: skip
+        signature = types.void(
+            m, *[types.int64] * 2, bias, slope, out, *[types.int64] * 2, codes, *[types.int64] * 5
+        )  # fmt: skip
 
         def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             def data(position: int) -> Any:
                 return context.make_array(signature.args[position])(context, builder, arguments[position]).data
 
-            point_step, channels = arguments[2], arguments[9]
+            point_step, o_row, k_row, channels, *valid = (arguments[at] for at in (2, 7, 10, 11, 12, 13))
             v, bytes_ = _Vectors(builder, VECTOR_WIDTH), ir.VectorType(ir.IntType(8), VECTOR_WIDTH)
             zero, nothing = ir.Constant(v.type, [0.0] * v.lanes), ir.Constant(bytes_, [0] * v.lanes)
 
@@ -165,7 +175,7 @@ def _pooled_output(average: bool) -> Any:
                 return v.times(0.25, total), code
 
             def body(pointers: list[Any], _: list[Any]) -> list[Any]:
-                m_c, b_c, s_c, y_c, k_c = pointers
+                m_c, b_c, s_c, o_c, k_c = pointers
                 points = [
                     [v.load(pointer(builder, m_c, builder.mul(INDEX(6 * i + j), point_step))) for i in range(6)]
                     for j in range(6)
@@ -173,14 +183,17 @@ def _pooled_output(average: bool) -> Any:
                 columns = [_output_line(v, column) for column in points]
                 tile = [_output_line(v, [column[i] for column in columns]) for i in range(4)]
                 biases, slopes = v.load(b_c), v.load(s_c)
-                for cell in range(4):
-                    row, column = 2 * (cell // 2), 2 * (cell % 2)
-                    values = [tile[row + number // 2][column + number % 2] for number in range(4)]
-                    value, code = (mean if average else largest)(values, biases, slopes)
-                    step = builder.mul(INDEX(cell), channels)
-                    v.store(value, pointer(builder, y_c, step))
-                    place = builder.bitcast(pointer(builder, k_c, step), bytes_.as_pointer())
-                    builder.store(code, place).align = 1
+                for i in range(2):
+                    for j in range(2):
+                        values = [tile[2 * i + number // 2][2 * j + number % 2] for number in range(4)]
+                        value, code = (mean if average else largest)(values, biases, slopes)
+                        inside = [
+                            builder.icmp_signed(">", count, INDEX(at)) for count, at in zip(valid, (i, j), strict=True)
+                        ]
+                        with builder.if_then(builder.and_(*inside)):
+                            v.store(value, _pixel(builder, o_c, o_row, channels, i, j))
+                            place = _pixel(builder, k_c, k_row, channels, i, j)
+                            builder.store(code, builder.bitcast(place, bytes_.as_pointer())).align = 1
                 return [pointer(builder, place, INDEX(v.lanes)) for place in pointers]
 
             first = [
@@ -188,7 +201,7 @@ def _pooled_output(average: bool) -> Any:
                 data(3),
                 data(4),
                 pointer(builder, data(5), arguments[6]),
-                pointer(builder, data(7), arguments[8]),
+                pointer(builder, data(8), arguments[9]),
             ]
             counted_loop(builder, builder.sdiv(channels, INDEX(v.lanes)), first, body, [])
             return context.get_dummy_value()
@@ -217,15 +230,12 @@ def _unpooled_input(average: bool) -> Any:
             def body(pointers: list[Any], _: list[Any]) -> list[Any]:
                 x_c, k_c, v_c, s_c = pointers
 
-                def cell(base: Any, row: Any, i: int, j: int) -> Any:
-                    step = builder.add(builder.mul(INDEX(i), row), builder.mul(INDEX(j), channels))
-                    return pointer(builder, base, step)
-
                 def gradient(i: int, j: int) -> Any:
                     """Pixel (i, j) of the window: number `number` of the four behind a pooled pixel."""
                     down, across, number = (i + 1) // 2, (j + 1) // 2, 2 * ((i + 1) % 2) + (j + 1) % 2
-                    value = v.load(cell(x_c, x_row, down, across))
-                    code = builder.load(builder.bitcast(cell(k_c, k_row, down, across), bytes_.as_pointer()))
+                    value = v.load(_pixel(builder, x_c, x_row, channels, down, across))
+                    place = _pixel(builder, k_c, k_row, channels, down, across)
+                    code = builder.load(builder.bitcast(place, bytes_.as_pointer()))
                     code.align = 1
                     if not average:
                         chosen = builder.icmp_signed("==", code, ir.Constant(bytes_, [number] * v.lanes))
