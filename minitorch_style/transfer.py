@@ -16,9 +16,10 @@ from minitorch_style.errors import SettingsError, ShapeError
 from minitorch_style.estimate import Estimate, available_memory, estimate, require_memory
 from minitorch_style.images import Bytes, Picture, load_picture, resized, save_picture, to_bytes
 from minitorch_style.kernels.buffers import Array
+from minitorch_style.layers import Binarize
 from minitorch_style.network import Network, load_network
 from minitorch_style.objective import Objective, Terms
-from minitorch_style.optimizers import Tracked, optimizer
+from minitorch_style.optimizers import LINE_SEARCHES, Tracked, optimizer
 from minitorch_style.plan import Plan
 from minitorch_style.segment import load_segmenter, person_probability
 from minitorch_style.settings import INITS, SEGMENTER, Settings
@@ -81,6 +82,12 @@ class Job:
         if not self.network.trained:
             notes.append(
                 f"the weights of {self.network.name} are untrained (seeded random filters): expect little style"
+            )
+        steps = any(isinstance(node.layer, Binarize) for node in self.network.architecture.nodes)
+        if steps and self.settings.optimizer in LINE_SEARCHES:
+            notes.append(
+                f"the loss of {self.network.name} is a staircase, on which {self.settings.optimizer} finds no step down: "
+                "use --optimizer sgd"
             )
         return notes
 
@@ -274,10 +281,14 @@ class _Run:
     def work_at(self, network: Network, size: tuple[int, int]) -> None:
         settings, done = self.job.settings, len(self.history) and self.history[-1].number
         objective = objective_of(self.job, size, network)
-        watched = self.watched = Tracked(objective)
-        first, _ = watched(self.start)
-        if not self.history:
-            self.history.append(Iteration(0, first, objective.terms, first, self.milliseconds()))
+
+        def counted(pixels: Array) -> tuple[float, Array]:
+            loss, gradient = objective(pixels)
+            if not self.history:
+                self.history.append(Iteration(0, loss, objective.terms, loss, self.milliseconds()))
+            return loss, gradient
+
+        watched = self.watched = Tracked(counted)
 
         def after(number: int, loss: float, pixels: Array) -> bool | None:
             step = Iteration(done + number, loss, objective.terms, watched.best_loss, self.milliseconds())

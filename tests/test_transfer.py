@@ -254,3 +254,11 @@ def test_a_run_stopped_during_its_warm_start_gives_what_was_painted(
     )
     assert stopped.interrupted and len(stopped.history) == 4
     assert np.any(stopped.image != photo)
+
+
+def test_one_bit_activations_and_a_line_search_are_warned_of(photo: np.ndarray, painting: np.ndarray) -> None:
+    network = ms.load_network("distilled-xnor")
+    notes = {
+        name: transfer.prepare(photo, painting, Settings(optimizer=name), network).notes for name in ("lbfgs", "sgd")
+    }
+    assert any("--optimizer sgd" in note for note in notes["lbfgs"]) and not notes["sgd"]

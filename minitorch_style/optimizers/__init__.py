@@ -13,7 +13,7 @@ from minitorch_style.kernels.kernel_set import KernelSet
 from minitorch_style.optimizers import adam, lbfgs, lbfgsb, sgd
 from minitorch_style.optimizers.tracking import Callback, Objective, Optimum, Tracked, ignore
 
-__all__ = ["OPTIMIZERS", "Optimum", "Tracked", "optimizer"]
+__all__ = ["LINE_SEARCHES", "OPTIMIZERS", "Optimum", "Tracked", "optimizer"]
 
 
 class Minimize(Protocol):
@@ -33,6 +33,8 @@ OPTIMIZERS: dict[str, Minimize] = {
     "adam": adam.minimize,
     "sgd": sgd.minimize,
 }
+
+LINE_SEARCHES = ("lbfgs", "lbfgsb")  # that go no step unless the loss falls as its gradient promises
 
 
 def optimizer(name: str) -> Minimize:

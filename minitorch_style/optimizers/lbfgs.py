@@ -32,7 +32,8 @@ FIRST_STEP = 0.002  # how far the first step moves a pixel, root mean square
 class History:
     """The last steps and gradient changes with the inner products of all of them and the gradient.
 
-    Rows 0 … m−1 of `vectors` are steps s, m … 2m−1 changes y, row 2m is g; `products` is their Gram matrix.
+    Row 0 of `vectors` is g, rows 2k + 1 and 2k + 2 are step s and change y of slot k; `products` is their Gram matrix.
+    Slots fill up from the first, and only rows that are filled are read.
     """
 
     def __init__(self, size: int, kernels: KernelSet) -> None:
@@ -46,39 +47,42 @@ class History:
 
     def update(self, step: Array | None, gradient: Array) -> None:
         """Takes in the step just made and the gradient it led to. A step without positive curvature is left out."""
-        fresh = [2 * HISTORY]
-        slot = self.order[0] if len(self.order) == HISTORY else len(self.order)
+        fresh = [0]
+        slot = next((free for free in range(HISTORY) if free not in self.order), self.order[0] if self.order else 0)
+        s, y = 2 * slot + 1, 2 * slot + 2
         if step is not None:
-            np.subtract(gradient, self.vectors[2 * HISTORY], out=self.vectors[HISTORY + slot])
-            self.vectors[slot] = step
-            fresh += [slot, HISTORY + slot]
-        self.vectors[2 * HISTORY] = gradient
-        found = self.kernels.inner_products(self.vectors, self.vectors[fresh])
-        self.products[:, fresh] = found
-        self.products[fresh, :] = found.T
-        if step is not None:
+            np.subtract(gradient, self.vectors[0], out=self.vectors[y])
+            self.vectors[s] = step
+            fresh += [s, y]
             self.order = [other for other in self.order if other != slot]
-            curvature = self.products[slot, HISTORY + slot]
-            if curvature > 1e-10 * self.products[HISTORY + slot, HISTORY + slot]:
-                self.order.append(slot)
+        self.vectors[0] = gradient
+        used = 2 * max([*self.order, slot], default=-1) + 3
+        found = self.kernels.inner_products(self.vectors[:used], self.vectors[fresh])
+        self.products[:used, fresh] = found
+        self.products[fresh, :used] = found.T
+        if step is not None and self.products[s, y] > 1e-10 * self.products[y, y]:
+            self.order.append(slot)
 
     def direction(self, out: Array) -> float:
         """Writes −H·g; returns its slope, ⟨g, direction⟩."""
-        products, last = self.products, 2 * HISTORY
-        coefficients = np.zeros(last + 1)
-        coefficients[last] = -1.0
+        used = 2 * max(self.order, default=-1) + 3
+        products = self.products[:used, :used]
+        coefficients = np.zeros(used)
+        coefficients[0] = -1.0
         alphas = {}
         for slot in reversed(self.order):
-            alphas[slot] = coefficients @ products[:, slot] / products[slot, HISTORY + slot]
-            coefficients[HISTORY + slot] -= alphas[slot]
+            s, y = 2 * slot + 1, 2 * slot + 2
+            alphas[slot] = coefficients @ products[:, s] / products[s, y]
+            coefficients[y] -= alphas[slot]
         if self.order:
-            newest = self.order[-1]
-            coefficients *= products[newest, HISTORY + newest] / products[HISTORY + newest, HISTORY + newest]
+            s, y = 2 * self.order[-1] + 1, 2 * self.order[-1] + 2
+            coefficients *= products[s, y] / products[y, y]
         for slot in self.order:
-            beta = coefficients @ products[:, HISTORY + slot] / products[slot, HISTORY + slot]
-            coefficients[slot] += alphas[slot] - beta
-        self.kernels.combination(coefficients, self.vectors, out)
-        return float(coefficients @ products[:, last])
+            s, y = 2 * slot + 1, 2 * slot + 2
+            beta = coefficients @ products[:, y] / products[s, y]
+            coefficients[s] += alphas[slot] - beta
+        self.kernels.combination(coefficients, self.vectors[:used], out)
+        return float(coefficients @ products[:, 0])
 
 
 @dataclass

@@ -51,10 +51,36 @@ def test_the_distance_is_zero_for_equal_features_and_one_for_their_mean() -> Non
     assert distance(mean, features, 0.0)[1] == pytest.approx(1, rel=0.05)
 
 
+def test_enet_starts_to_segment_where_it_learnt_features(tmp_path: Path) -> None:
+    """Its convolutions are taken over and trained at the lower rate; no map is dropped while it learns features."""
+    import torch
+    from torch import nn
+
+    from tests.training.test_train import discs
+    from tools.training.perceptual import begin, begun
+    from tools.training.trainer import Options, Trainer
+
+    torch.manual_seed(1)
+    student = begin("enet").eval()
+    assert not any(module.p for module in student.modules() if isinstance(module, nn.Dropout2d))
+    torch.save({"step": 3, **begun(student)}, tmp_path / "checkpoint.pt")
+    trainer = Trainer(Options("enet", sizes=[32], epochs=[1], start=str(tmp_path), dropout=0.5), discs(16))
+    trainer.initialise()
+    trainer.prepare()
+    assert "initial.conv" in trainer.initialised and "3.8.expand" in trainer.initialised
+    assert {group["factor"] for group in trainer.optimizer.param_groups} == {1.0, 0.3}
+    assert max(module.p for module in trainer.network.modules() if isinstance(module, nn.Dropout2d)) == 0.05
+    pixels = torch.rand(1, 3, 32, 32)
+    with torch.no_grad():
+        found, expected = (network(pixels, ("3.8",))["3.8"] for network in (trainer.network.eval(), student))
+    assert torch.equal(found, expected)
+
+
 @pytest.mark.shared_data
-def test_training_lowers_the_loss_and_goes_on_from_its_checkpoint(tmp_path: Path, shared: Path) -> None:
+@pytest.mark.parametrize("student", ["distilled", "enet"])
+def test_training_lowers_the_loss_and_goes_on_from_its_checkpoint(tmp_path: Path, shared: Path, student: str) -> None:
     command = [
-        sys.executable, "-m", "tools.training.perceptual", "--vgg", str(shared / "vgg"),
+        sys.executable, "-m", "tools.training.perceptual", "--student", student, "--vgg", str(shared / "vgg"),
         "--photos", str(shared / "people" / "people-val.tar"), "--out", str(tmp_path), "--size", "32", "--batch", "2",
         "--paintings", str(ROOT / "examples" / "painting.jpg"),
     ]  # fmt: skip
