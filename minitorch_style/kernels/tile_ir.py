@@ -61,11 +61,20 @@ def fmuladd(module: Any, vector: Any) -> Any:
     return ir.Function(module, ir.FunctionType(vector, [vector] * 3), name)
 
 
+MODES = (RAW, 0, ACTIVATE, ACCUMULATE, GATED, ACCUMULATE | GATED)
+
+
 def emit_tile(
-    builder: Any, rows: int, width: int, lanes: int, pointers: dict[str, Any], integers: dict[str, Any]
+    builder: Any,
+    rows: int,
+    width: int,
+    lanes: int,
+    pointers: dict[str, Any],
+    integers: dict[str, Any],
+    modes: tuple[int, ...] = MODES,
 ) -> None:
-    """Writes the tile product, and what `mode` wants done with it, into `builder`. `pointers` to floats are x, w, out,
-    bias, slope and gate; `integers`, all of one width, are those of `gemm_tile`."""
+    """Writes the tile product, and what `mode`, one of `modes`, wants done with it, into `builder`. `pointers` to floats
+    are x, w, out and, unless all is RAW, bias, slope and gate; `integers`, all of one width, are INTEGERS."""
     x, w, steps = pointers["x"], pointers["w"], integers
     index_type = steps["depth"].type
     vector = ir.VectorType(FLOAT, lanes)
@@ -136,7 +145,7 @@ def emit_tile(
     done = builder.append_basic_block("done")
     unreachable = builder.append_basic_block("unreachable")
     choice = builder.switch(steps["mode"], unreachable)
-    for mode in (RAW, 0, ACTIVATE, ACCUMULATE, GATED, ACCUMULATE | GATED):
+    for mode in modes:
         block = builder.append_basic_block(f"mode{mode}")
         choice.add_case(index_type(mode), block)
         builder.position_at_end(block)

@@ -6,8 +6,9 @@ import numpy as np
 
 from minitorch_style.kernels.buffers import Array
 from minitorch_style.kernels.numba_ops.compilation import parallel_kernel, prange
-from minitorch_style.kernels.numba_ops.microkernel import SHAPES, finished_tile, gemm_tile, panel_width, tile_rows
+from minitorch_style.kernels.numba_ops.microkernel import SHAPES, finished_tile, panel_width, tile_rows
 from minitorch_style.kernels.numba_ops.tiles import finish
+from minitorch_style.kernels.tile_modes import RAW
 
 TASK_PIXELS = 128
 MIN_TASKS = 8
@@ -55,9 +56,10 @@ def tiled_product(
                         count_a, step_a, count_b, step_b, depth, 1, x_col, width, o_col, mode, g_col,
                     )  # fmt: skip
                 else:
-                    gemm_tile(
+                    finished_tile(
                         width, x, x0 + i * x_row + j * x_col, w, panel * total * width, tile, 0,
-                        count_a, step_a, count_b, step_b, depth, 1, x_col, width, width,
+                        bias, 0, slope, 0, gate, 0,
+                        count_a, step_a, count_b, step_b, depth, 1, x_col, width, width, RAW, 0,
                     )  # fmt: skip
                     finish(
                         tile, 0, width, min(tile_m, columns - j), valid, out, target, o_col,

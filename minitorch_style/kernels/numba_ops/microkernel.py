@@ -63,9 +63,38 @@ def _make_tile(rows: int, width: int, lanes: int) -> Any:
     return tile
 
 
-_TILES = [_make_tile(rows, width, lanes) for width, (rows, lanes) in SHAPES.items()]
-# Machines with fewer tile shapes repeat the last one, which no width selects.
-_tile_0, _tile_1, _tile_2, _tile_3 = (_TILES * 4)[:4] if len(_TILES) == 1 else (_TILES + [_TILES[-1]] * 2)[:4]
+def _make_bare_tile(rows: int, width: int, lanes: int) -> Any:
+    """The same with nothing done to the sums: a sixth of the code, for the kernels that need no more."""
+
+    @intrinsic
+    def tile(typing_context, x, x0, w, w0, out, o0, count_a, step_a, count_b, step_b, depth, step_k, step_m, ldw, ldo):
+        signature = types.void(x, types.int64, w, types.int64, out, *[types.int64] * 10)
+
+        def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            def data(position: int) -> Any:
+                array = context.make_array(signature.args[position])(context, builder, arguments[position])
+                return pointer(builder, array.data, arguments[position + 1])
+
+            pointers = {name: data(2 * index) for index, name in enumerate(POINTERS[:3])}
+            integers = dict(zip(INTEGERS, arguments[6:], strict=False))
+            integers["mode"] = integers["depth"].type(RAW)
+            emit_tile(builder, rows, width, lanes, pointers, integers, (RAW,))
+            return context.get_dummy_value()
+
+        return signature, codegen
+
+    return tile
+
+
+def _four(make: Any) -> tuple[Any, Any, Any, Any]:
+    """The tiles of this machine; where it has fewer shapes the last one is repeated, which no width selects."""
+    tiles = [make(rows, width, lanes) for width, (rows, lanes) in SHAPES.items()]
+    first, second, third, fourth = (tiles + [tiles[-1]] * 3)[:4]
+    return first, second, third, fourth
+
+
+_tile_0, _tile_1, _tile_2, _tile_3 = _four(_make_tile)
+_bare_0, _bare_1, _bare_2, _bare_3 = _four(_make_bare_tile)
 _WIDTH_0, _WIDTH_1, _WIDTH_2 = (*PANELS, 0, 0, 0)[:3]
 
 
@@ -101,7 +130,11 @@ def finished_tile(
 @kernel
 def gemm_tile(width, x, x0, w, w0, out, o0, count_a, step_a, count_b, step_b, depth, step_k, step_m, ldw, ldo):
     """The bare product of one tile; reads whole tiles, so x and w must be readable that far."""
-    finished_tile(
-        width, x, x0, w, w0, out, o0, out, 0, out, 0, out, 0,
-        count_a, step_a, count_b, step_b, depth, step_k, step_m, ldw, ldo, RAW, 0,
-    )  # fmt: skip
+    if width == _WIDTH_0:
+        _bare_0(x, x0, w, w0, out, o0, count_a, step_a, count_b, step_b, depth, step_k, step_m, ldw, ldo)
+    elif width == _WIDTH_1:
+        _bare_1(x, x0, w, w0, out, o0, count_a, step_a, count_b, step_b, depth, step_k, step_m, ldw, ldo)
+    elif width == _WIDTH_2:
+        _bare_2(x, x0, w, w0, out, o0, count_a, step_a, count_b, step_b, depth, step_k, step_m, ldw, ldo)
+    else:
+        _bare_3(x, x0, w, w0, out, o0, count_a, step_a, count_b, step_b, depth, step_k, step_m, ldw, ldo)
