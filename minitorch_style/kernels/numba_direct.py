@@ -11,8 +11,8 @@ from minitorch_style.kernels import tile_modes
 from minitorch_style.kernels.buffers import Array, Buffer, Gate
 from minitorch_style.kernels.numba_ops import direct, microkernel
 from minitorch_style.kernels.numba_ops.compilation import compute_lock
-from minitorch_style.kernels.numba_workspace import Workspace, gate_parts, mode_of
-from minitorch_style.layers import Conv2d, Shape
+from minitorch_style.kernels.numba_workspace import Layer, gate_parts, mode_of
+from minitorch_style.layers import Conv2d
 
 FEW_CHANNELS = 3  # too few to fill a vector: neighbouring pixels then share one
 
@@ -71,16 +71,9 @@ def _grouped_gradient(spec: Conv2d, weight: Array) -> list[_Phase]:
 
 
 @dataclass
-class Direct:
+class Direct(Layer):
     """Convolution of any geometry by tiles over the padded picture, the gradient by phases of the stride."""
 
-    spec: Conv2d
-    weight: Array
-    bias: Array
-    slope: Array | None
-    shape: Shape
-    gradient: bool
-    workspace: Workspace
     algorithm: str = "direct"
     pooled: bool = False
     input_margin: int = field(init=False)

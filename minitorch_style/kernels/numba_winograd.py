@@ -13,7 +13,7 @@ from minitorch_style.kernels import tile_modes
 from minitorch_style.kernels.buffers import Array, Buffer, Gate
 from minitorch_style.kernels.numba_ops import microkernel, winograd
 from minitorch_style.kernels.numba_ops.compilation import compute_lock, threads
-from minitorch_style.kernels.numba_workspace import NOTHING, Workspace, gate_parts, mode_of
+from minitorch_style.kernels.numba_workspace import NOTHING, Layer, gate_parts, mode_of
 from minitorch_style.layers import AvgPool2d, Conv2d, MaxPool2d, Shape
 
 Codes: TypeAlias = npt.NDArray[np.int8]
@@ -34,17 +34,10 @@ class _Side:
 
 
 @dataclass
-class Winograd:
+class Winograd(Layer):
     """3×3, stride 1, dilation 1, padding 1: F(4×4, 3×3), the gradient by the same code with turned weights. With `pool`
     one of 2×2 and stride 2 follows, and buffers on that side have its shape."""
 
-    spec: Conv2d
-    weight: Array
-    bias: Array
-    slope: Array | None
-    shape: Shape
-    gradient: bool
-    workspace: Workspace
     pool: MaxPool2d | AvgPool2d | None = None
     algorithm: str = "winograd"
     input_margin: int = 1

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
 
 from minitorch_style.kernels import tile_modes
 from minitorch_style.kernels.buffers import Array, Gate
+from minitorch_style.layers import Conv2d, Shape
 
 NOTHING = np.zeros(1, np.float32)
 
@@ -51,3 +53,16 @@ def gate_parts(gate: Gate | None) -> tuple[Array, Array, int, int]:
     if gate is None:
         return NOTHING, NOTHING, 0, 0
     return gate.slope, gate.output.flat, gate.output.origin, gate.output.row_step
+
+
+@dataclass
+class Layer:
+    """A convolution layer to compute: its definition and numbers, `slope` of an activation to fuse, and the input's shape."""
+
+    spec: Conv2d
+    weight: Array
+    bias: Array
+    slope: Array | None
+    shape: Shape
+    gradient: bool
+    workspace: Workspace
