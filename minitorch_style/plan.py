@@ -181,7 +181,7 @@ class Plan:
         algorithm: str | None,
     ) -> set[str]:
         """Appends a convolution's step, which does what alone reads its output as well: an activation, and behind either
-        a max-pool. The names of the nodes that are done with it."""
+        a pool. The names of the nodes that are done with it."""
         name, slope, done = node.name, None, set()
 
         def only_reader() -> Node | None:
