@@ -14,8 +14,6 @@ from minitorch_style.kernels.numba_winograd import Winograd
 from minitorch_style.kernels.numba_workspace import NOTHING, Workspace, gate_parts, mode_of
 from minitorch_style.layers import AvgPool2d, Conv2d, MaxPool2d, Shape
 
-WINOGRAD_MIN_CHANNELS = 32  # below, the transforms cost more than they save
-
 
 def _pool_geometry(spec: MaxPool2d | AvgPool2d) -> tuple[int, ...]:
     return (*spec.kernel_size, *spec.stride, *spec.padding)
@@ -46,8 +44,7 @@ class NumbaKernels:
             raise UnsupportedError(f"winograd cannot compute {spec}: it takes 3×3 kernels with stride, dilation and "
                                    f"padding 1 and channels that are multiples of {winograd.LANES}")  # fmt: skip
         if algorithm is None:
-            wide = min(spec.in_channels, spec.out_channels) >= WINOGRAD_MIN_CHANNELS
-            algorithm = "winograd" if Winograd.supports(spec) and wide else "direct"
+            algorithm = "winograd" if Winograd.supports(spec) else "direct"
         offsets = np.zeros(spec.out_channels, np.float32) if bias is None else bias
         if algorithm == "winograd":
             if pool is not None and not Winograd.pools(pool, spec.output_shape(shape)):

@@ -1,4 +1,5 @@
-"""Winograd convolution layers of the fast kernel set: weights transformed once, buffers handed to `numba_ops.winograd`."""
+"""Winograd convolution layers of the fast kernel set: buffers handed to `numba_ops.winograd`, with weights
+transformed once where these are few."""
 
 from __future__ import annotations
 
@@ -9,28 +10,29 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from minitorch_style.kernels import tile_modes
 from minitorch_style.kernels.buffers import Array, Buffer, Gate
 from minitorch_style.kernels.numba_ops import microkernel, winograd
 from minitorch_style.kernels.numba_ops.compilation import compute_lock, threads
-from minitorch_style.kernels.numba_workspace import NOTHING, Layer, gate_parts, mode_of
+from minitorch_style.kernels.numba_workspace import NOTHING, Layer, gate_parts
 from minitorch_style.layers import AvgPool2d, Conv2d, MaxPool2d, Shape
 
 Codes: TypeAlias = npt.NDArray[np.int8]
 NO_CODES = np.zeros(1, np.int8)
 FUSED_MAX_WEIGHTS = 128 * 128  # in × out; beyond, the 36 matrices leave no room for tiles in a 1 MB L2
 FUSED_BLOCK_FLOATS = 150_000  # transformed tiles of one thread: about 600 KB
-PHASED_CHUNK_TILES = 128
+PHASED_CHUNK_TILES = 128  # more would not stay in an L3 cache, fewer would have the weights made more often
+PHASED_WIDTH = min(32, microkernel.PANELS[0])
+LINE = 16  # floats; keeps the points of a tile, of a weight, in different sets of a cache
 
 
 @dataclass
 class _Side:
-    """One direction of a Winograd convolution."""
+    """One direction of a Winograd convolution: with its transformed weights, or None where they are made on the spot."""
 
-    weight: Array
-    width: int
     depth: int
     channels: int
+    width: int
+    weight: Array | None
 
 
 @dataclass
@@ -44,21 +46,18 @@ class Winograd(Layer):
     input_slack: int = 0
     grad_margin: int = 1
     grad_slack: int = 0
-    nbytes: int = field(init=False)
+    nbytes: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
-        spec = self.spec
-        share, weight = self.workspace.packed, self.weight
-        transformed = share(weight, "winograd", lambda: winograd.transform_weight(weight))
-        self._forward = _Side(*transformed, spec.in_channels, spec.out_channels)
-        self.nbytes = self._forward.weight.nbytes
+        spec, weight = self.spec, self.weight
+        self._forward = self._side(spec.in_channels, spec.out_channels, "winograd", weight)
         if self.gradient:
             turned = weight[::-1, ::-1].transpose(0, 1, 3, 2)
-            transformed = share(weight, "winograd back", lambda: winograd.transform_weight(turned))
-            self._backward = _Side(*transformed, spec.out_channels, spec.in_channels)
-            self.nbytes += self._backward.weight.nbytes
+            self._backward = self._side(spec.out_channels, spec.in_channels, "winograd back", turned)
         self._codes: Codes | None = None
-        self._pooling, self._pool_slope = 0, NOTHING
+        self._pooling = 0
+        self._slope = np.ones(spec.out_channels, np.float32) if self.slope is None else self.slope
+        self._zeros, self._ones = np.zeros(spec.in_channels, np.float32), np.ones(spec.in_channels, np.float32)
         if self.pool is not None:
             rows, columns, channels = spec.output_shape(self.shape)
             largest = isinstance(self.pool, MaxPool2d)
@@ -67,7 +66,13 @@ class Winograd(Layer):
             # Like a buffer with a margin: the windows of the gradient reach one pixel beyond.
             self._codes_shape = (-(-rows // 8) * 4 + 2, -(-columns // 8) * 4 + 2, channels)
             self.nbytes += math.prod(self._codes_shape)
-            self._pool_slope = np.ones(channels, np.float32) if self.slope is None else self.slope
+
+    def _side(self, depth: int, channels: int, how: str, weight: Array) -> _Side:
+        if depth * channels > FUSED_MAX_WEIGHTS:
+            return _Side(depth, channels, PHASED_WIDTH, None)
+        packed, width = self.workspace.packed(self.weight, how, lambda: winograd.transform_weight(weight))
+        self.nbytes += packed.nbytes
+        return _Side(depth, channels, width, packed)
 
     @staticmethod
     def supports(spec: Conv2d) -> bool:
@@ -82,80 +87,80 @@ class Winograd(Layer):
     def pools(spec: MaxPool2d | AvgPool2d, shape: Shape) -> bool:
         """Whether a convolution with output `shape` can do this pool as well."""
         halves = spec.kernel_size == spec.stride == (2, 2) and spec.padding == (0, 0)
-        return halves and shape[0] % 2 == shape[1] % 2 == 0 and shape[2] % winograd.VECTOR_WIDTH == 0
+        return halves and shape[0] % 2 == shape[1] % 2 == 0
 
     def _run(
         self,
         side: _Side,
         x: Buffer,
         out: Buffer,
-        bias: Array,
+        way: int,
         slope: Array,
-        mode: int,
-        gate: Gate | None,
-        pooling: int,
+        add: tuple[Array, int, int, int],
+        gate: tuple[Array, int, int],
     ) -> None:
-        rows, columns, channels = *self.shape[:2], side.channels
+        rows, columns = self.shape[:2]
         count = -(-rows // 4) * -(-columns // 4)
         tile_m = microkernel.tile_rows(side.width)
-        padded = -(-channels // side.width) * side.width
-        if side.depth * channels <= FUSED_MAX_WEIGHTS:
+        padded = -(-side.channels // side.width) * side.width
+        if side.weight is not None:
             fit = FUSED_BLOCK_FLOATS // (winograd.POINTS * (side.depth + padded))
-            block = min(max(tile_m, fit // tile_m * tile_m), count)
-            function, workers = winograd.fused, threads()
+            block, copies = min(max(tile_m, fit // tile_m * tile_m), count), threads()
         else:
-            block = min(PHASED_CHUNK_TILES // tile_m * tile_m, count)
-            function, workers = winograd.phased, 1
+            block, copies = min(PHASED_CHUNK_TILES // tile_m * tile_m, count), 1
         capacity = -(-block // tile_m) * tile_m
-        transformed = workers * winograd.POINTS * capacity
-        _, output, origin, gate_row = gate_parts(gate)
-        codes, codes_row, codes_channels = NO_CODES, 0, 0
-        if pooling:
-            if self._codes is None:
-                self._codes = np.zeros(math.prod(self._codes_shape), np.int8)
-            codes, codes_channels = self._codes, self._codes_shape[2]
-            codes_row = self._codes_shape[1] * codes_channels
-        codes_start = 0 if pooling & winograd.BACK else codes_row + codes_channels
+        v_row, m_row = side.depth + LINE, padded + LINE
+        v_step, m_step = capacity * v_row + LINE, capacity * m_row + LINE
+        codes, codes_start, codes_row = self._codes_place(way)
+        whither = (out.flat, out.origin, out.row_step, rows, columns, side.channels, self.bias, slope, *add, *gate)
+        behind = (codes, codes_start, codes_row, way, self._slope)
+        source = (x.flat, x.origin - x.row_step - side.depth, x.row_step, side.depth)
         with compute_lock:
-            v, m = self.workspace.take(transformed * side.depth, transformed * padded)
-            function(
-                x.flat,
-                x.origin - x.row_step - side.depth,
-                x.row_step,
-                side.depth,
-                side.weight,
-                side.width,
-                tile_m,
-                out.flat,
-                out.origin,
-                out.row_step,
-                rows,
-                columns,
-                channels,
-                bias,
-                slope,
-                mode,
-                output,
-                origin,
-                gate_row,
-                v,
-                m,
-                capacity,
-                block,
-                workers,
-                codes,
-                codes_start,
-                codes_row,
-                pooling,
-                self._pool_slope,
-            )
+            scratch = [copies * winograd.POINTS * step for step in (v_step, m_step)]
+            if side.weight is not None:
+                v, m = self.workspace.take(*scratch)
+                winograd.fused(
+                    *source,
+                    side.weight,
+                    side.width,
+                    tile_m,
+                    *whither,
+                    v,
+                    m,
+                    v_row,
+                    v_step,
+                    m_row,
+                    m_step,
+                    block,
+                    copies,
+                    *behind,
+                )
+            else:
+                workers, panels = threads(), padded // side.width
+                parts = next((few for few in (1, 2, 3) if panels * few >= 2 * workers), 6)
+                u_step = winograd.SLICE * side.width + LINE
+                v, m, *own = self.workspace.take(*scratch, 9 * workers * u_step, 6 * workers * u_step)
+                taps, u = (floats.reshape(workers, -1) for floats in own)
+                winograd.phased(
+                    *source, self.weight.reshape(-1), *self.weight.shape[2:], side.width, tile_m, *whither, v, m,
+                    v_row, v_step, m_row, m_step, taps, u, u_step, parts, block, workers, *behind,
+                )  # fmt: skip
+
+    def _codes_place(self, way: int) -> tuple[Codes, int, int]:
+        """(codes, where the first is that this way writes or reads, row step)."""
+        if not self._pooling:
+            return NO_CODES, 0, 0
+        if self._codes is None:
+            self._codes = np.zeros(math.prod(self._codes_shape), np.int8)
+        channels = self._codes_shape[2]
+        row = self._codes_shape[1] * channels
+        return self._codes, 0 if way & winograd.BACK else row + channels, row
 
     def forward(self, x: Buffer, out: Buffer) -> None:
-        mode, slope = (0, self.bias) if self.slope is None else (tile_modes.ACTIVATE, self.slope)
-        self._run(self._forward, x, out, self.bias, slope, mode, None, self._pooling)
+        self._run(self._forward, x, out, self._pooling, self._slope, (NOTHING, 0, 0, 0), (NOTHING, 0, 0))
 
     def backward(self, dy: Buffer, dx: Buffer, accumulate: bool, gate: Gate | None) -> None:
-        zero = np.zeros(self.spec.in_channels, np.float32)
-        slope = zero if gate is None else gate.slope
-        pooling = self._pooling | winograd.BACK if self._pooling else 0
-        self._run(self._backward, dy, dx, zero, slope, mode_of(accumulate, gate), gate, pooling)
+        add = (dx.flat, dx.origin, dx.row_step, self.spec.in_channels) if accumulate else (self._zeros, 0, 0, 0)
+        slope = self._ones if gate is None else gate.slope  # whatever its sign, times one
+        _, *sign = gate_parts(Gate(dx, slope) if gate is None else gate)
+        self._run(self._backward, dy, dx, self._pooling | winograd.BACK, slope, add, (sign[0], sign[1], sign[2]))

@@ -15,7 +15,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from minitorch_style.kernels.tile_modes import ACCUMULATE, ACTIVATE, GATED, RAW
+from minitorch_style.kernels.tile_modes import ACCUMULATE, ACTIVATE, GATED, RAW, SUM
 
 FLOAT = ir.FloatType()
 
@@ -74,7 +74,7 @@ def emit_tile(
     modes: tuple[int, ...] = MODES,
 ) -> None:
     """Writes the tile product, and what `mode`, one of `modes`, wants done with it, into `builder`. `pointers` to floats
-    are x, w, out and, unless all is RAW, bias, slope and gate; `integers`, all of one width, are INTEGERS."""
+    are x, w, out and, unless all are RAW or SUM, bias, slope and gate; `integers`, all of one width, are INTEGERS."""
     x, w, steps = pointers["x"], pointers["w"], integers
     index_type = steps["depth"].type
     vector = ir.VectorType(FLOAT, lanes)
@@ -133,6 +133,8 @@ def emit_tile(
         value = accumulators[m * vectors + v]
         if mode == RAW:
             return value
+        if mode == SUM:
+            return builder.fadd(value, load(at("out", "ldo", m, v)))
         value = builder.fadd(value, load(at("bias", None, m, v)))
         if mode & ACCUMULATE:
             value = builder.fadd(value, load(at("out", "ldo", m, v)))

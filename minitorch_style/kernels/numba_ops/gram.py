@@ -8,6 +8,7 @@ from minitorch_style.kernels.numba_ops.compilation import kernel, parallel_kerne
 from minitorch_style.kernels.numba_ops.direct import TILE_FLOATS
 from minitorch_style.kernels.numba_ops.microkernel import PANELS, gemm_tile, panel_width
 from minitorch_style.kernels.numba_ops.rows import add_rows, copy_rows
+from minitorch_style.kernels.tile_modes import RAW
 
 STRIP = 256  # pixels that a single-precision sum runs over
 TASKS = 16  # at least so many, for the threads to share
@@ -76,7 +77,7 @@ def gram(x, x0, x_row, rows, columns, channels, width, tile_m, narrow, narrow_m,
             for m in range(0, m_valid, tall):
                 first = m // wide * wide if m_panel == n_panel else 0
                 for n in range(first, n_valid, wide):
-                    gemm_tile(wide, left, m, right, n, tile, 0, 1, 0, 1, 0, count, width, 1, width, wide)
+                    gemm_tile(wide, left, m, right, n, tile, 0, 1, 0, 1, 0, count, width, 1, width, wide, RAW)
                     valid = min(wide, n_valid - n)
                     height = min(tall, m_valid - m)
                     if valid == wide:

@@ -11,13 +11,13 @@ from typing import Any
 
 from minitorch_style.kernels.numba_ops.compilation import VECTOR_WIDTH, WIDE_REGISTERS, intrinsic, kernel, types
 from minitorch_style.kernels.tile_ir import INTEGERS, POINTERS, emit_tile, pointer
-from minitorch_style.kernels.tile_modes import RAW
+from minitorch_style.kernels.tile_modes import RAW, SUM
 
 
 def _shapes() -> dict[int, tuple[int, int]]:
     """{columns: (rows, vector width)}, widest first."""
     if VECTOR_WIDTH == 16:
-        return {64: (6, 16), 32: (12, 16), 16: (12, 16), 8: (24, 8)}
+        return {32: (8, 16), 16: (16, 16), 8: (16, 8)}
     if WIDE_REGISTERS:
         return {16: (6, VECTOR_WIDTH), 8: (12, VECTOR_WIDTH), 4: (12, VECTOR_WIDTH)}
     if VECTOR_WIDTH == 8:
@@ -64,11 +64,13 @@ def _make_tile(rows: int, width: int, lanes: int) -> Any:
 
 
 def _make_bare_tile(rows: int, width: int, lanes: int) -> Any:
-    """The same with nothing done to the sums: a sixth of the code, for the kernels that need no more."""
+    """The same for mode RAW or SUM: a third of the code, for the kernels that need no more."""
 
     @intrinsic
-    def tile(typing_context, x, x0, w, w0, out, o0, count_a, step_a, count_b, step_b, depth, step_k, step_m, ldw, ldo):
-        signature = types.void(x, types.int64, w, types.int64, out, *[types.int64] * 10)
+    def tile(
+        typing_context, x, x0, w, w0, out, o0, count_a, step_a, count_b, step_b, depth, step_k, step_m, ldw, ldo, mode
+    ):  # fmt: skip
+        signature = types.void(x, types.int64, w, types.int64, out, *[types.int64] * 11)
 
         def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             def data(position: int) -> Any:
@@ -77,8 +79,7 @@ def _make_bare_tile(rows: int, width: int, lanes: int) -> Any:
 
             pointers = {name: data(2 * index) for index, name in enumerate(POINTERS[:3])}
             integers = dict(zip(INTEGERS, arguments[6:], strict=False))
-            integers["mode"] = integers["depth"].type(RAW)
-            emit_tile(builder, rows, width, lanes, pointers, integers, (RAW,))
+            emit_tile(builder, rows, width, lanes, pointers, integers, (RAW, SUM))
             return context.get_dummy_value()
 
         return signature, codegen
@@ -86,16 +87,16 @@ def _make_bare_tile(rows: int, width: int, lanes: int) -> Any:
     return tile
 
 
-def _four(make: Any) -> tuple[Any, Any, Any, Any]:
+def _three(make: Any) -> tuple[Any, Any, Any]:
     """The tiles of this machine; where it has fewer shapes the last one is repeated, which no width selects."""
     tiles = [make(rows, width, lanes) for width, (rows, lanes) in SHAPES.items()]
-    first, second, third, fourth = (tiles + [tiles[-1]] * 3)[:4]
-    return first, second, third, fourth
+    first, second, third = [*tiles, tiles[-1]][:3]
+    return first, second, third
 
 
-_tile_0, _tile_1, _tile_2, _tile_3 = _four(_make_tile)
-_bare_0, _bare_1, _bare_2, _bare_3 = _four(_make_bare_tile)
-_WIDTH_0, _WIDTH_1, _WIDTH_2 = (*PANELS, 0, 0, 0)[:3]
+_tile_0, _tile_1, _tile_2 = _three(_make_tile)
+_bare_0, _bare_1, _bare_2 = _three(_make_bare_tile)
+_WIDTH_0, _WIDTH_1 = PANELS[:2]
 
 
 @kernel
@@ -115,26 +116,20 @@ def finished_tile(
             x, x0, w, w0, out, o0, bias, b0, slope, s0, gate, g0,
             count_a, step_a, count_b, step_b, depth, step_k, step_m, ldw, ldo, mode, ldg,
         )  # fmt: skip
-    elif width == _WIDTH_2:
-        _tile_2(
-            x, x0, w, w0, out, o0, bias, b0, slope, s0, gate, g0,
-            count_a, step_a, count_b, step_b, depth, step_k, step_m, ldw, ldo, mode, ldg,
-        )  # fmt: skip
     else:
-        _tile_3(
+        _tile_2(
             x, x0, w, w0, out, o0, bias, b0, slope, s0, gate, g0,
             count_a, step_a, count_b, step_b, depth, step_k, step_m, ldw, ldo, mode, ldg,
         )  # fmt: skip
 
 
 @kernel
-def gemm_tile(width, x, x0, w, w0, out, o0, count_a, step_a, count_b, step_b, depth, step_k, step_m, ldw, ldo):
-    """The bare product of one tile; reads whole tiles, so x and w must be readable that far."""
+def gemm_tile(width, x, x0, w, w0, out, o0, count_a, step_a, count_b, step_b, depth, step_k, step_m, ldw, ldo, mode):
+    """The product of one tile, as it is or added to what is there, as `mode` says: RAW or SUM. Reads whole tiles, so x and
+    w must be readable that far."""
     if width == _WIDTH_0:
-        _bare_0(x, x0, w, w0, out, o0, count_a, step_a, count_b, step_b, depth, step_k, step_m, ldw, ldo)
+        _bare_0(x, x0, w, w0, out, o0, count_a, step_a, count_b, step_b, depth, step_k, step_m, ldw, ldo, mode)
     elif width == _WIDTH_1:
-        _bare_1(x, x0, w, w0, out, o0, count_a, step_a, count_b, step_b, depth, step_k, step_m, ldw, ldo)
-    elif width == _WIDTH_2:
-        _bare_2(x, x0, w, w0, out, o0, count_a, step_a, count_b, step_b, depth, step_k, step_m, ldw, ldo)
+        _bare_1(x, x0, w, w0, out, o0, count_a, step_a, count_b, step_b, depth, step_k, step_m, ldw, ldo, mode)
     else:
-        _bare_3(x, x0, w, w0, out, o0, count_a, step_a, count_b, step_b, depth, step_k, step_m, ldw, ldo)
+        _bare_2(x, x0, w, w0, out, o0, count_a, step_a, count_b, step_b, depth, step_k, step_m, ldw, ldo, mode)

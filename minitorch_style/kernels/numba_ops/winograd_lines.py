@@ -1,0 +1,127 @@
+"""What all of Winograd's transforms are made of, in LLVM IR: vectors of channels, one line of a tile, pixels of a map."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+
+from minitorch_style.kernels.numba_ops.compilation import VECTOR_WIDTH
+from minitorch_style.kernels.tile_ir import FLOAT, counted_loop, fmuladd, pointer
+
+INDEX = ir.IntType(64)
+LANES = min(8, VECTOR_WIDTH)  # channels must be a multiple of this
+
+
+class Vectors:
+    """Arithmetic on vectors of `lanes` channels in an LLVM builder, as far as the transforms need it. `bytes` is the type
+    of as many codes."""
+
+    def __init__(self, builder: Any, lanes: int) -> None:
+        self.builder, self.lanes = builder, lanes
+        self.type, self.bytes = ir.VectorType(FLOAT, lanes), ir.VectorType(ir.IntType(8), lanes)
+        self.fma = fmuladd(builder.module, self.type)
+        self.zero = self.constant(0.0)
+
+    def constant(self, value: float) -> Any:
+        return ir.Constant(self.type, [value] * self.lanes)
+
+    def code(self, value: int) -> Any:
+        return ir.Constant(self.bytes, [value] * self.lanes)
+
+    def scaled(self, factor: float, a: Any, b: Any) -> Any:
+        """factor · a + b."""
+        return self.builder.call(self.fma, [self.constant(factor), a, b])
+
+    def add(self, a: Any, b: Any) -> Any:
+        return self.builder.fadd(a, b)
+
+    def sub(self, a: Any, b: Any) -> Any:
+        return self.builder.fsub(a, b)
+
+    def times(self, factor: float, a: Any) -> Any:
+        return self.builder.fmul(self.constant(factor), a)
+
+    def sloped(self, value: Any, sign: Any, slope: Any) -> Any:
+        """value where sign > 0, else slope · value."""
+        positive = self.builder.fcmp_ordered(">", sign, self.zero)
+        return self.builder.select(positive, value, self.builder.fmul(value, slope))
+
+    def load(self, place: Any, kind: Any = None) -> Any:
+        kind = kind or self.type
+        loaded = self.builder.load(self.builder.bitcast(place, kind.as_pointer()))
+        loaded.align = 1 if kind is self.bytes else 4
+        return loaded
+
+    def store(self, value: Any, place: Any) -> None:
+        align = 1 if value.type is self.bytes else 4
+        self.builder.store(value, self.builder.bitcast(place, value.type.as_pointer())).align = align
+
+
+def input_line(v: Vectors, d: list[Any]) -> list[Any]:
+    """Bᵀ applied to six values."""
+    even, odd = v.scaled(-4.0, d[2], d[4]), v.scaled(-4.0, d[1], d[3])
+    near, far = v.sub(d[4], d[2]), v.sub(d[3], d[1])
+    return [
+        v.scaled(4.0, d[0], v.scaled(-5.0, d[2], d[4])),
+        v.add(even, odd),
+        v.sub(even, odd),
+        v.scaled(2.0, far, near),
+        v.scaled(-2.0, far, near),
+        v.scaled(4.0, d[1], v.scaled(-5.0, d[3], d[5])),
+    ]
+
+
+def output_line(v: Vectors, m: list[Any]) -> list[Any]:
+    """Aᵀ applied to six values."""
+    s1, s2, d1, d2 = v.add(m[1], m[2]), v.add(m[3], m[4]), v.sub(m[1], m[2]), v.sub(m[3], m[4])
+    return [
+        v.add(m[0], v.add(s1, s2)),
+        v.scaled(2.0, d2, d1),
+        v.scaled(4.0, s2, s1),
+        v.scaled(8.0, d2, v.add(d1, m[5])),
+    ]
+
+
+def transformed(
+    v: Vectors, line: Callable[[Vectors, list[Any]], list[Any]], value: Callable[[int, int], Any]
+) -> list[list[Any]]:
+    """`line` both ways through the 6×6 vectors `value(row, column)`."""
+    columns = [line(v, [value(i, j) for i in range(6)]) for j in range(6)]
+    return [line(v, [column[i] for column in columns]) for i in range(len(columns[0]))]
+
+
+def over_channels(builder: Any, channels: Any, places: list[Any], body: Callable[[Vectors, list[Any]], None]) -> None:
+    """Calls `body` with pointers into `places` for every vector of channels: whole registers, then what is left in
+    vectors of `LANES`."""
+
+    def loop(lanes: int) -> Callable[[list[Any], list[Any]], list[Any]]:
+        def one(pointers: list[Any], _: list[Any]) -> list[Any]:
+            body(Vectors(builder, lanes), pointers)
+            return [pointer(builder, place, INDEX(lanes)) for place in pointers]
+
+        return one
+
+    places = counted_loop(builder, builder.sdiv(channels, INDEX(VECTOR_WIDTH)), places, loop(VECTOR_WIDTH), [])
+    if VECTOR_WIDTH > LANES:
+        left = builder.sdiv(builder.srem(channels, INDEX(VECTOR_WIDTH)), INDEX(LANES))
+        counted_loop(builder, left, places, loop(LANES), [])
+
+
+def pixel(builder: Any, base: Any, row: Any, column: Any, i: int, j: int) -> Any:
+    """Where pixel (i, j) from `base` is, with rows `row` and columns `column` apart."""
+    return pointer(builder, base, builder.add(builder.mul(INDEX(i), row), builder.mul(INDEX(j), column)))
+
+
+def point(builder: Any, base: Any, step: Any, i: int, j: int) -> Any:
+    """Where point (i, j) of the 36 is, `step` from one to the next."""
+    return pointer(builder, base, builder.mul(INDEX(6 * i + j), step))
+
+
+def place_of(
+    context: Any, builder: Any, signature: Any, arguments: Any, position: int, offset: int | None = None
+) -> Any:
+    """A pointer to an argument that is an array, moved by another argument."""
+    array = context.make_array(signature.args[position])(context, builder, arguments[position])
+    return array.data if offset is None else pointer(builder, array.data, arguments[offset])
