@@ -100,19 +100,19 @@ def test_vector_free_direction_is_the_two_loop_recursion(rng: np.random.Generato
     from minitorch_style.kernels import kernel_set
     from minitorch_style.optimizers.lbfgs import HISTORY, History
 
-    size = 300
+    size, scale = 300, 0.25
     curvature = rng.uniform(0.5, 2, size)
-    history = History(size, kernel_set())
-    x = rng.standard_normal(size).astype(np.float32)
-    history.update(None, (curvature * x).astype(np.float32))
+    x = rng.standard_normal(size)
+    history = History(size, kernel_set(), scale)
+    history.begin((curvature * x / scale).astype(np.float32))
     pairs = []
-    for _ in range(HISTORY + 3):
-        step = rng.standard_normal(size).astype(np.float32)
-        pairs.append((step.astype(float), curvature * step))
-        x = x + step
-        history.update(step, (curvature * x).astype(np.float32))
-    found = np.empty(size, np.float32)
-    slope = history.direction(found)
+    for length in rng.uniform(0.1, 0.4, HISTORY + 3):
+        direction, _ = history.direction()
+        step = length * direction.astype(float)
+        pairs.append((step, curvature * step))
+        x += step
+        history.update(length, (curvature * x / scale).astype(np.float32))
+    found, slope = history.direction()
     gradient = curvature * x
     q, alphas = gradient.copy(), []
     for s, y in reversed(pairs[-HISTORY:]):

@@ -109,7 +109,8 @@ class Winograd(Layer):
         else:
             block, copies = min(PHASED_CHUNK_TILES // tile_m * tile_m, count), 1
         capacity = -(-block // tile_m) * tile_m
-        v_row, m_row = side.depth + LINE, padded + LINE
+        # Wide rows are kept from falling into the same few sets of a cache; narrow ones would only grow.
+        v_row, m_row = (row + LINE if row > 4 * LINE else row for row in (side.depth, padded))
         v_step, m_step = capacity * v_row + LINE, capacity * m_row + LINE
         codes, codes_start, codes_row = self._codes_place(way)
         whither = (out.flat, out.origin, out.row_step, rows, columns, side.channels, self.bias, slope, *add, *gate)
@@ -120,21 +121,9 @@ class Winograd(Layer):
             if side.weight is not None:
                 v, m = self.workspace.take(*scratch)
                 winograd.fused(
-                    *source,
-                    side.weight,
-                    side.width,
-                    tile_m,
-                    *whither,
-                    v,
-                    m,
-                    v_row,
-                    v_step,
-                    m_row,
-                    m_step,
-                    block,
-                    copies,
+                    *source, side.weight, side.width, tile_m, *whither, v, m, v_row, v_step, m_row, m_step, block, copies,
                     *behind,
-                )
+                )  # fmt: skip
             else:
                 workers, panels = threads(), padded // side.width
                 parts = next((few for few in (1, 2, 3) if panels * few >= 2 * workers), 6)
@@ -162,5 +151,5 @@ class Winograd(Layer):
     def backward(self, dy: Buffer, dx: Buffer, accumulate: bool, gate: Gate | None) -> None:
         add = (dx.flat, dx.origin, dx.row_step, self.spec.in_channels) if accumulate else (self._zeros, 0, 0, 0)
         slope = self._ones if gate is None else gate.slope  # whatever its sign, times one
-        _, *sign = gate_parts(Gate(dx, slope) if gate is None else gate)
-        self._run(self._backward, dy, dx, self._pooling | winograd.BACK, slope, add, (sign[0], sign[1], sign[2]))
+        _, output, origin, row_step = gate_parts(gate or Gate(dx, slope))
+        self._run(self._backward, dy, dx, self._pooling | winograd.BACK, slope, add, (output, origin, row_step))

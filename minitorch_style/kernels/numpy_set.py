@@ -127,7 +127,7 @@ class NumpyKernels:
         return ops.inner_products(rows, columns)
 
     def combination(self, coefficients: npt.NDArray[np.float64], rows: Array, out: Array) -> None:
-        np.matmul(coefficients.astype(np.float32), rows, out=out)
+        out[:] = coefficients.astype(np.float32) @ rows
 
     def gram(self, features: Buffer) -> npt.NDArray[np.float64]:
         channels = features.shape[2]

@@ -23,48 +23,57 @@ from minitorch_style.kernels.buffers import Array
 from minitorch_style.kernels.kernel_set import KernelSet
 from minitorch_style.optimizers.tracking import Callback, Objective, Optimum, ignore, tracked
 
-HISTORY = 10
+HISTORY = 14
 ARMIJO, CURVATURE = 1e-4, 0.9  # the constants c₁ and c₂ of the Wolfe conditions
 LINE_SEARCH_STEPS = 20
-FIRST_STEP = 0.002  # how far the first step moves a pixel, root mean square
+FIRST_STEP = 0.01  # how far the first step moves a pixel, root mean square
 
 
 class History:
-    """The last steps and gradient changes with the inner products of all of them and the gradient.
+    """The last directions and gradient changes, and what inner products of these the two-loop recursion asks for.
 
-    Row 0 of `vectors` is g, rows 2k + 1 and 2k + 2 are step s and change y of slot k; `products` is their Gram matrix.
-    Slots fill up from the first, and only rows that are filled are read.
+    Row 0 of `vectors` is the gradient g, rows 2k + 1 and 2k + 2 are direction d and gradient change y of slot k. The step
+    s is that direction times its length, which `factors` holds, so that no step is ever written. `products` are those of
+    s, y and g. Slots fill up from the first, and only rows that are filled are read.
     """
 
-    def __init__(self, size: int, kernels: KernelSet) -> None:
+    def __init__(self, size: int, kernels: KernelSet, scale: float) -> None:
         self.kernels = kernels
+        self.scale = np.float32(scale)  # of gradients
         self.vectors: Array = np.zeros((2 * HISTORY + 1, size), np.float32)
+        self.factors: npt.NDArray[np.float64] = np.ones(2 * HISTORY + 1)
         self.products: npt.NDArray[np.float64] = np.zeros((2 * HISTORY + 1,) * 2)
         self.order: list[int] = []  # slots in use, oldest first
+        self.slot = 0  # that the next direction takes
 
     def clear(self) -> None:
         self.order = []
 
-    def update(self, step: Array | None, gradient: Array) -> None:
-        """Takes in the step just made and the gradient it led to. A step without positive curvature is left out."""
-        fresh = [0]
-        slot = next((free for free in range(HISTORY) if free not in self.order), self.order[0] if self.order else 0)
-        s, y = 2 * slot + 1, 2 * slot + 2
-        if step is not None:
-            np.subtract(gradient, self.vectors[0], out=self.vectors[y])
-            self.vectors[s] = step
-            fresh += [s, y]
-            self.order = [other for other in self.order if other != slot]
-        self.vectors[0] = gradient
-        used = 2 * max([*self.order, slot], default=-1) + 3
-        found = self.kernels.inner_products(self.vectors[:used], self.vectors[fresh])
+    def begin(self, gradient: Array) -> None:
+        """Takes in the gradient at the start."""
+        np.multiply(gradient, self.scale, out=self.vectors[0])
+        self.products[0, 0] = self.kernels.inner_products(self.vectors[:1], self.vectors[:1])[0, 0]
+
+    def update(self, length: float, gradient: Array) -> None:
+        """Takes in a step of `length` along the last direction and the gradient it led to. A step without positive
+        curvature is left out."""
+        s, y = 2 * self.slot + 1, 2 * self.slot + 2
+        g, change = self.vectors[0], self.vectors[y]
+        np.multiply(gradient, self.scale, out=change)
+        change -= g
+        np.multiply(gradient, self.scale, out=g)
+        self.factors[s] = length
+        used = 2 * max([*self.order, self.slot]) + 3
+        fresh = [0, y]
+        found = self.factors[:used, None] * self.kernels.inner_products(self.vectors[:used], self.vectors[fresh])
         self.products[:used, fresh] = found
         self.products[fresh, :used] = found.T
-        if step is not None and self.products[s, y] > 1e-10 * self.products[y, y]:
-            self.order.append(slot)
+        if self.products[s, y] > 1e-10 * self.products[y, y]:
+            self.order.append(self.slot)
 
-    def direction(self, out: Array) -> float:
-        """Writes −H·g; returns its slope, ⟨g, direction⟩."""
+    def direction(self) -> tuple[Array, float]:
+        """−H·g, and its slope ⟨g, −H·g⟩. It takes the place of the oldest direction where no slot is free, so it must
+        lead to an `update` or a `clear`."""
         used = 2 * max(self.order, default=-1) + 3
         products = self.products[:used, :used]
         coefficients = np.zeros(used)
@@ -81,13 +90,18 @@ class History:
             s, y = 2 * slot + 1, 2 * slot + 2
             beta = coefficients @ products[:, y] / products[s, y]
             coefficients[s] += alphas[slot] - beta
-        self.kernels.combination(coefficients, self.vectors[:used], out)
-        return float(coefficients @ products[:, 0])
+        self.slot = next(
+            (free for free in range(HISTORY) if free not in self.order), self.order[0] if self.order else 0
+        )
+        self.order = [slot for slot in self.order if slot != self.slot]
+        out = self.vectors[2 * self.slot + 1]
+        self.kernels.combination(coefficients * self.factors[:used], self.vectors[:used], out)
+        return out, float(coefficients @ products[:, 0])
 
 
 @dataclass
 class _Point:
-    """A point of the line search: step length, loss, slope along the line, pixels, gradient."""
+    """A point of the line search: step length, loss, slope along the line, pixels, gradient (unscaled)."""
 
     length: float
     loss: float
@@ -114,15 +128,21 @@ def _between(low: _Point, high: _Point) -> float:
 
 
 def _line_search(
-    evaluate: Callable[[Array], tuple[float, Array]], start: _Point, direction: Array, first: float, kernels: KernelSet
+    evaluate: Callable[[Array], tuple[float, Array]],
+    start: _Point,
+    direction: Array,
+    first: float,
+    scale: float,
+    kernels: KernelSet,
 ) -> _Point | None:
     """A point of the strong Wolfe conditions along `direction`; failing that the lowest found, or None."""
 
     def at(length: float) -> _Point:
-        pixels = start.pixels + np.float32(length) * direction
+        pixels = np.float32(length) * direction
+        pixels += start.pixels
         loss, gradient = evaluate(pixels)
-        slope = kernels.inner_products(gradient[None], direction[None])[0, 0]
-        return _Point(length, loss, float(slope), pixels, gradient)
+        slope = scale * float(kernels.inner_products(gradient[None], direction[None])[0, 0])
+        return _Point(length, scale * loss, slope, pixels, gradient)
 
     def too_high(point: _Point) -> bool:
         return point.loss > start.loss + ARMIJO * point.length * start.slope
@@ -160,37 +180,35 @@ def minimize(
     """At most `iterations` from `pixels` (H, W, 3); returns the best met. DivergedError on a loss that is not finite."""
     kernels = kernels or kernel_set()
     watched = tracked(objective)
-    first_loss, first_gradient = watched(pixels)
-    scale = 1.0 / abs(first_loss) if first_loss else 1.0  # keeps squares of gradients inside single precision
+    loss, gradient = watched(pixels)
+    scale = 1.0 / abs(loss) if loss else 1.0  # keeps squares of gradients inside single precision
 
     def evaluate(x: Array) -> tuple[float, Array]:
         loss, gradient = watched(x.reshape(pixels.shape))
-        return scale * loss, gradient.reshape(-1) * np.float32(scale)
+        return loss, gradient.reshape(-1)
 
-    history = History(pixels.size, kernels)
-    direction = np.empty(pixels.size, np.float32)
-    flat = pixels.astype(np.float32).ravel()
-    here = _Point(0.0, scale * first_loss, 0.0, flat, first_gradient.reshape(-1) * np.float32(scale))
-    step: Array | None = None
+    history = History(pixels.size, kernels, scale)
+    here = _Point(0.0, scale * loss, 0.0, pixels.astype(np.float32).ravel(), gradient.reshape(-1))
+    history.begin(here.gradient)
     for iteration in range(1, iterations + 1):
-        history.update(step, here.gradient)
-        here.slope = history.direction(direction)
-        if not here.slope < 0 and history.order:  # rounding has spoilt the history
+        first = not history.order
+        direction, here.slope = history.direction()
+        if not here.slope < 0 and not first:  # rounding has spoilt the history
             history.clear()
-            here.slope = history.direction(direction)
+            first = True
+            direction, here.slope = history.direction()
         if not here.slope < 0:
             return watched.optimum(iteration - 1, "no step lowers the loss any more")
-        length = 1.0 if history.order else FIRST_STEP * math.sqrt(pixels.size / -here.slope)
+        length = FIRST_STEP * math.sqrt(pixels.size / -here.slope) if first else 1.0
         here.length = 0.0
-        found = _line_search(evaluate, here, direction, length, kernels)
-        if found is None:
-            if not history.order:
-                return watched.optimum(iteration - 1, "no step lowers the loss any more")
-            history.clear()
-            step = None
-        else:
-            step = found.pixels - here.pixels
+        found = _line_search(evaluate, here, direction, length, scale, kernels)
+        if found is not None:
             here = found
+            history.update(here.length, here.gradient)
+        elif first:
+            return watched.optimum(iteration - 1, "no step lowers the loss any more")
+        else:
+            history.clear()
         if callback(iteration, here.loss / scale, here.pixels.reshape(pixels.shape)):
             return watched.optimum(iteration, "stopped by the callback")
     return watched.optimum(iterations, "all iterations done")

@@ -7,8 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-import numpy as np
-
 from minitorch_style.errors import DivergedError
 from minitorch_style.kernels.buffers import Array
 
@@ -43,7 +41,7 @@ class Tracked:
     def __call__(self, pixels: Array) -> tuple[float, Array]:
         loss, gradient = self.objective(pixels)
         self.evaluations += 1
-        if not math.isfinite(loss) or not np.isfinite(np.sum(gradient, dtype=np.float64)):
+        if not math.isfinite(loss) or not math.isfinite(gradient.sum()):
             raise DivergedError(
                 f"evaluation {self.evaluations}: the loss is {loss} or its gradient not finite; "
                 "the pictures, weights or loss weights are out of range"

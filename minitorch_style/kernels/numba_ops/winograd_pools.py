@@ -70,9 +70,7 @@ def _pooled_output(average: bool) -> Any:
                     v.store(value, pixel(builder, o_c, o_row, channels, i, j))
                     v.store(code, pixel(builder, k_c, k_row, channels, i, j))
 
-                for i in range(2):
-                    for j in range(2):
-                        store_inside(builder, down, across, i, j, lambda i=i, j=j: store(i, j))
+                store_inside(builder, down, across, 2, store)
 
             over_channels(builder, channels, places, body)
             return context.get_dummy_value()

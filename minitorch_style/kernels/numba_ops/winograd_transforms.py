@@ -45,11 +45,13 @@ def input_tile(typing_context, x, x0, x_row, channels, v, v0, point_step):
     return signature, codegen
 
 
-def store_inside(builder: Any, down: Any, across: Any, i: int, j: int, store: Callable[[], None]) -> None:
-    """Has `store` write pixel (i, j) if it is among the first `down` rows and `across` columns."""
-    inside = [builder.icmp_signed(">", count, INDEX(at)) for count, at in ((down, i), (across, j))]
-    with builder.if_then(builder.and_(*inside)):
-        store()
+def store_inside(builder: Any, down: Any, across: Any, side: int, store: Callable[[int, int], None]) -> None:
+    """Has `store` write those of `side` × `side` pixels that are among the first `down` rows and `across` columns."""
+    for i in range(side):
+        for j in range(side):
+            inside = [builder.icmp_signed(">", count, INDEX(at)) for count, at in ((down, i), (across, j))]
+            with builder.if_then(builder.and_(*inside)):
+                store(i, j)
 
 
 @intrinsic
@@ -70,9 +72,7 @@ def activated_tile(typing_context, m, m0, point_step, bias, slope, out, o0, o_ro
                 value = v.add(tile[i][j], bias)
                 v.store(v.sloped(value, value, slope), pixel(builder, o_c, o_row, channels, i, j))
 
-            for i in range(4):
-                for j in range(4):
-                    store_inside(builder, down, across, i, j, lambda i=i, j=j: store(i, j))
+            store_inside(builder, down, across, 4, store)
 
         over_channels(builder, channels, places, body)
         return context.get_dummy_value()
@@ -106,9 +106,7 @@ def gated_tile(
                 sign = v.load(pixel(builder, g_c, g_row, channels, i, j))
                 v.store(v.sloped(value, sign, slope), pixel(builder, o_c, o_row, channels, i, j))
 
-            for i in range(4):
-                for j in range(4):
-                    store_inside(builder, down, across, i, j, lambda i=i, j=j: store(i, j))
+            store_inside(builder, down, across, 4, store)
 
         over_channels(builder, channels, places, body)
         return context.get_dummy_value()
