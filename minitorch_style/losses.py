@@ -17,15 +17,14 @@ Values = npt.NDArray[np.floating[Any]]
 Gram = npt.NDArray[np.float64]
 
 
-def content_loss(features: Values, target: Values) -> tuple[float, Values]:
-    """Equation 1, ½ Σ (F − P)², and equation 2, its gradient F − P.
+def content_loss(features: Values, target: Values, out: Values | None = None) -> tuple[float, Values]:
+    """Equation 1, ½ Σ (F − P)², and equation 2, its gradient F − P, which goes to `out` where that is given.
 
     Equation 2 has the gradient vanish where F < 0; F lies behind a ReLU here, whose backward pass sees to that.
     """
-    difference = features - target
-    flat = difference.ravel()
-    value = sum(float(np.dot(part, part)) for part in np.array_split(flat, max(1, flat.size // 65536)))
-    return 0.5 * value, difference
+    difference = np.subtract(features, target, out=out)
+    lines = (line.ravel() for line in difference)
+    return 0.5 * sum(float(np.dot(line, line)) for line in lines), difference
 
 
 def mean_gram(gram: Gram, positions: int) -> Gram:

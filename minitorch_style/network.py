@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from minitorch_style.errors import SettingsError
 from minitorch_style.kernels import kernel_set
@@ -36,6 +36,12 @@ class Network:
     @property
     def name(self) -> str:
         return self.architecture.name
+
+    def until(self, taps: Iterable[str]) -> Network:
+        """The same network, that holds only what these taps are computed from."""
+        nodes = {node.name for node in self.architecture.until(taps)}
+        needed = {name: array for name, array in self.parameters.items() if name.rpartition(".")[0] in nodes}
+        return replace(self, parameters=needed)
 
     def plan(
         self,

@@ -128,32 +128,26 @@ class Objective:
         return content, style
 
     def __call__(self, x: Array) -> tuple[float, Array]:
-        self.plan.run(x)
         content, style = 0.0, 0.0
-        symmetric: dict[str, Array] = {}
-        towards_feature: dict[str, Array] = {}
-        for tap in self.plan.taps:
-            feature = self.plan.feature(tap)
-            if tap in self._style_targets:
-                gram = self.network.kernels.gram(feature)
-                value, matrix = style_loss(gram, feature.shape[0] * feature.shape[1], self._style_targets[tap])
-                factor = self.style_weight * self.style_layers[tap] * self._style_scales[tap]
-                style += factor * value
-                symmetric[tap] = (factor * matrix).astype(np.float32)
-            if tap in self._content_targets:
-                value, difference = content_loss(feature.interior, self._content_targets[tap])
-                factor = self.content_weight * self.content_layers[tap] * self._content_scales[tap]
-                content += factor * value
-                difference *= np.float32(factor)
-                towards_feature[tap] = difference
 
         def inject(tap: str, features: Buffer, gradient: Buffer) -> None:
-            begun = tap in towards_feature
+            """The losses at one tap: their values, and their gradient towards the features."""
+            nonlocal content, style
+            begun = tap in self._content_targets
             if begun:
-                gradient.interior[...] = towards_feature[tap]
-            if tap in symmetric:
-                self.network.kernels.product(features, symmetric[tap], gradient, begun)
+                factor = self.content_weight * self.content_layers[tap] * self._content_scales[tap]
+                value, difference = content_loss(features.interior, self._content_targets[tap], gradient.interior)
+                difference *= np.float32(factor)
+                content += factor * value
+            if tap in self._style_targets:
+                factor = self.style_weight * self.style_layers[tap] * self._style_scales[tap]
+                gram = self.network.kernels.gram(features)
+                value, matrix = style_loss(gram, features.shape[0] * features.shape[1], self._style_targets[tap])
+                matrix *= factor
+                style += factor * value
+                self.network.kernels.product(features, matrix.astype(np.float32), gradient, begun)
 
+        self.plan.run(x)
         gradient = self.plan.run_back(inject)
         variation = 0.0
         if self.tv_weight:

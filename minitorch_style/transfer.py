@@ -18,6 +18,7 @@ from minitorch_style.images import Bytes, Picture, load_picture, resized, save_p
 from minitorch_style.kernels.buffers import Array
 from minitorch_style.layers import Binarize
 from minitorch_style.network import Network, load_network
+from minitorch_style.networks import Architecture
 from minitorch_style.objective import Objective, Terms
 from minitorch_style.optimizers import LINE_SEARCHES, Tracked, optimizer
 from minitorch_style.plan import Plan
@@ -155,6 +156,7 @@ def prepare(
     optimizer(settings.optimizer)
     if network is None:
         network = load_network(settings.model, settings.weights, settings.kernels, settings.pooling)
+        network = network.until(_taps(settings, network.architecture, settings.content_layers, settings.style_layers))
     sources = [style] if isinstance(style, str | os.PathLike | np.ndarray | Picture) else list(style)
     if not sources:
         raise SettingsError("no style picture given")
@@ -182,14 +184,20 @@ def _layers(job: Job, network: Network) -> tuple[tuple[str, ...] | None, tuple[s
     return (job.settings.content_layers, job.settings.style_layers) if network is job.network else (None, None)
 
 
-def _plan(job: Job, network: Network, size: tuple[int, int]) -> Plan:
-    settings, architecture = job.settings, network.architecture
-    content_layers, style_layers = _layers(job, network)
-    taps = [
+def _taps(
+    settings: Settings,
+    architecture: Architecture,
+    content_layers: tuple[str, ...] | None,
+    style_layers: tuple[str, ...] | None,
+) -> list[str]:
+    return [
         *((content_layers or architecture.content_layers) if settings.content_weight else ()),
         *((style_layers or architecture.style_layers) if settings.style_weight else ()),
     ]
-    return network.plan(size, taps)
+
+
+def _plan(job: Job, network: Network, size: tuple[int, int]) -> Plan:
+    return network.plan(size, _taps(job.settings, network.architecture, *_layers(job, network)))
 
 
 def _expected(job: Job, factor: float = 1) -> Estimate:
