@@ -32,10 +32,10 @@ OURS = """
 import resource, numpy as np
 from minitorch_style import stylize
 photo, painting = np.random.default_rng(0).random((2, 512, 512, 3), np.float32)
-stylize(photo, painting, model="vgg16", weights="random:0", iterations=3)
+stylize(photo, painting, model="vgg16", weights="random:0", iterations=16)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 """
-# The same job: VGG-16 up to conv5_1 with average pools, Gram and content losses, three steps of L-BFGS with ten pairs.
+# The same job: VGG-16 up to conv5_1 with average pools, Gram and content losses, sixteen steps of L-BFGS with ten pairs.
 TORCH = """
 import resource, torch
 from minitorch_style.networks import architecture
@@ -64,7 +64,7 @@ with torch.no_grad():
     content = features(photo)["conv4_2"]
     grams = {name: gram(f) for name, f in features(painting).items() if name != "conv4_2"}
 x = photo.clone().requires_grad_()
-optimizer = torch.optim.LBFGS([x], max_iter=3, history_size=10)
+optimizer = torch.optim.LBFGS([x], max_iter=16, history_size=10)
 def closure():
     optimizer.zero_grad()
     found = features(x)

@@ -118,15 +118,15 @@ def _picture(source: Source, size: int | None) -> Picture:
     if isinstance(source, np.ndarray):
         if source.ndim != 3 or source.shape[2] != 3 or not source.size:
             raise ShapeError(f"expected pixels (height, width, 3), got an array {source.shape}")
-        scale = 255 if source.dtype == np.uint8 else 1
-        return Picture(np.ascontiguousarray(source, np.float32) / np.float32(scale))
+        pixels = np.ascontiguousarray(source, np.float32)
+        return Picture(pixels / np.float32(255) if source.dtype == np.uint8 else pixels)
     return load_picture(source, size)
 
 
 def _start(settings: Settings, content: Picture, styles: list[Picture]) -> Array:
     """The pixels that the optimisation begins with."""
     if settings.init == "content":
-        return content.pixels.copy()
+        return content.pixels
     if settings.init == "style":
         return resized(styles[0].pixels, content.size)
     if settings.init == "random":

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from minitorch_style.layers import Shape
 
 Array = npt.NDArray[np.float32]
+Halves = npt.NDArray[np.uint16]  # numbers in bfloat16: the upper half of a float32
 
 
 @dataclass

@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from minitorch_style.kernels.buffers import Array, Buffer, Gate
+from minitorch_style.kernels.buffers import Array, Buffer, Gate, Halves
 from minitorch_style.layers import AvgPool2d, Conv2d, MaxPool2d, Shape
 
 Indices = npt.NDArray[np.int16]
@@ -86,12 +86,18 @@ class KernelSet(Protocol):
         """Multiplies a gradient by an activation's derivative, in place."""
         ...
 
-    def inner_products(self, rows: Array, columns: Array) -> npt.NDArray[np.float64]:
+    def narrow(self, x: Array, out: Halves) -> None:
+        """Rounds x to bfloat16, in place and into `out`."""
+        ...
+
+    def inner_products(self, rows: Halves, columns: Array) -> npt.NDArray[np.float64]:
         """⟨rows[i], columns[j]⟩ of vectors (I, n) and (J, n), summed in double: (I, J)."""
         ...
 
-    def combination(self, coefficients: npt.NDArray[np.float64], rows: Array, out: Array) -> None:
-        """out = Σ_i coefficients[i] · rows[i]; rows (I, n), out (n,), which may be one of the rows."""
+    def combination(
+        self, coefficients: npt.NDArray[np.float64], rows: Halves, factor: float, vector: Array, out: Array
+    ) -> None:
+        """out = factor · vector + Σ_i coefficients[i] · rows[i]; rows (I, n), vector and out (n,)."""
         ...
 
     def gram(self, features: Buffer) -> npt.NDArray[np.float64]: ...

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from minitorch_style.errors import UnsupportedError
-from minitorch_style.kernels.buffers import Array, Buffer, Gate
+from minitorch_style.kernels.buffers import Array, Buffer, Gate, Halves
 from minitorch_style.kernels.numba_direct import FEW_CHANNELS, Direct
 from minitorch_style.kernels.numba_ops import direct, gram, halving, microkernel, pointwise, pooling, vectors, winograd
 from minitorch_style.kernels.numba_ops.compilation import compute_lock
@@ -203,16 +203,22 @@ class NumbaKernels:
     def gate(self, gradient: Buffer, gate: Gate) -> None:
         self._pass(gradient, 0, np.ones(gradient.shape[2], np.float32), gradient, False, gate)
 
-    def inner_products(self, rows: Array, columns: Array) -> npt.NDArray[np.float64]:
+    def narrow(self, x: Array, out: Halves) -> None:
+        with compute_lock:
+            vectors.narrow(x, out)
+
+    def inner_products(self, rows: Halves, columns: Array) -> npt.NDArray[np.float64]:
         out = np.empty((rows.shape[0], columns.shape[0]))
         partial = np.empty((-(-rows.shape[1] // vectors.CHUNK), *out.shape))
         with compute_lock:
             vectors.inner_products(rows, columns, partial, out)
         return out
 
-    def combination(self, coefficients: npt.NDArray[np.float64], rows: Array, out: Array) -> None:
+    def combination(
+        self, coefficients: npt.NDArray[np.float64], rows: Halves, factor: float, vector: Array, out: Array
+    ) -> None:
         with compute_lock:
-            vectors.combination(coefficients.astype(np.float32), rows, out)
+            vectors.combination(coefficients.astype(np.float32), rows, np.float32(factor), vector, out)
 
     def gram(self, features: Buffer) -> npt.NDArray[np.float64]:
         rows, columns, channels = features.shape

@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from minitorch_style.errors import UnsupportedError
 from minitorch_style.kernels import numpy_ops as ops
-from minitorch_style.kernels.buffers import Array, Buffer, Gate
+from minitorch_style.kernels import numpy_vectors
+from minitorch_style.kernels.buffers import Array, Buffer, Gate, Halves
 from minitorch_style.layers import AvgPool2d, Conv2d, MaxPool2d, Shape
 
 
@@ -123,11 +124,16 @@ class NumpyKernels:
     def gate(self, gradient: Buffer, gate: Gate) -> None:
         ops.leaky_input_grad(gradient.interior, gate.output.interior, gate.slope, gradient.interior)
 
-    def inner_products(self, rows: Array, columns: Array) -> npt.NDArray[np.float64]:
-        return ops.inner_products(rows, columns)
+    def narrow(self, x: Array, out: Halves) -> None:
+        numpy_vectors.narrow(x, out)
 
-    def combination(self, coefficients: npt.NDArray[np.float64], rows: Array, out: Array) -> None:
-        out[:] = coefficients.astype(np.float32) @ rows
+    def inner_products(self, rows: Halves, columns: Array) -> npt.NDArray[np.float64]:
+        return numpy_vectors.inner_products(rows, columns)
+
+    def combination(
+        self, coefficients: npt.NDArray[np.float64], rows: Halves, factor: float, vector: Array, out: Array
+    ) -> None:
+        numpy_vectors.combination(coefficients, rows, factor, vector, out)
 
     def gram(self, features: Buffer) -> npt.NDArray[np.float64]:
         channels = features.shape[2]

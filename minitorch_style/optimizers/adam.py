@@ -21,7 +21,7 @@ def minimize(
 ) -> Optimum:
     """`iterations` steps from `pixels` (H, W, 3); returns the best met. DivergedError on a loss that is not finite."""
     watched = tracked(objective)
-    x = pixels.astype(np.float32).copy()
+    x = pixels.astype(np.float32)
     loss, gradient = watched(x)
     scale = np.float32(1 / (float(np.abs(gradient).max()) or 1.0))  # so that no square underflows
     mean, square = np.zeros_like(x), np.zeros_like(x)
@@ -30,7 +30,8 @@ def minimize(
         mean += (1 - BETA1) * (gradient - mean)
         square += (1 - BETA2) * (gradient * gradient - square)
         rate = STEP * np.sqrt(1 - BETA2**step) / (1 - BETA1**step)
-        x -= np.float32(rate) * mean / (np.sqrt(square) + np.float32(EPSILON))
+        change = np.float32(rate) * mean / (np.sqrt(square) + np.float32(EPSILON))
+        x = np.subtract(x, change, dtype=np.float32)
         loss, gradient = watched(x)
         if callback(step, loss, x):
             return watched.optimum(step, "stopped by the callback")

@@ -22,7 +22,7 @@ def minimize(
     """`iterations` steps from `pixels` (H, W, 3); returns the best met. A step that doubles the loss is taken back and
     the step length halved, for no fixed length suits every loss. DivergedError on a loss that is not finite."""
     watched = tracked(objective)
-    x = pixels.astype(np.float32).copy()
+    x = pixels.astype(np.float32)
     loss, gradient = watched(x)
     rate = STEP / (float(np.sqrt(np.mean(np.square(gradient, dtype=np.float64)))) or 1.0)
     velocity = np.zeros_like(x)

@@ -27,7 +27,8 @@ class Optimum:
 
 
 class Tracked:
-    """An objective that counts its evaluations, keeps the best pixels, and refuses losses that are not finite.
+    """An objective that counts its evaluations, keeps the best pixels, and refuses losses that are not finite. Pixels that
+    it has been shown must not be written to any more.
 
     When a run is interrupted, whoever holds this has the best picture so far in `best` with loss `best_loss`.
     """
@@ -48,7 +49,7 @@ class Tracked:
             )
         self.loss = loss
         if loss < self.best_loss:
-            self.best_loss, self.best = loss, pixels.copy()
+            self.best_loss, self.best = loss, pixels
         return loss, gradient
 
     def optimum(self, iterations: int, message: str) -> Optimum:
