@@ -74,7 +74,8 @@ def emit_tile(
     modes: tuple[int, ...] = MODES,
 ) -> None:
     """Writes the tile product, and what `mode`, one of `modes`, wants done with it, into `builder`. `pointers` to floats
-    are x, w, out and, unless all are RAW or SUM, bias, slope and gate; `integers`, all of one width, are INTEGERS."""
+    are x, w, out and, unless all are RAW or SUM, bias, slope and gate; `integers`, all of one width, are INTEGERS and, if
+    something lies between the weights of one a and the next, `skip_w`."""
     x, w, steps = pointers["x"], pointers["w"], integers
     index_type = steps["depth"].type
     vector = ir.VectorType(FLOAT, lanes)
@@ -117,7 +118,8 @@ def emit_tile(
     def over_a(pointers: list[Any], accumulators: list[Any]) -> list[Any]:
         x_a, w_a = pointers
         carried = counted_loop(builder, steps["count_b"], [x_a, w_a], over_b, accumulators)
-        return [pointer(builder, x_a, steps["step_a"]), carried[1], *carried[2:]]
+        w_a = pointer(builder, carried[1], steps["skip_w"]) if "skip_w" in steps else carried[1]
+        return [pointer(builder, x_a, steps["step_a"]), w_a, *carried[2:]]
 
     carried = counted_loop(builder, steps["count_a"], [x, w], over_a, [zero] * (rows * vectors))
     accumulators = carried[2:]

@@ -141,22 +141,17 @@ def test_matrix_tile(index: int, added: bool, rng: np.random.Generator) -> None:
     if index >= len(SHAPES):
         pytest.skip("this processor has fewer tile shapes")
     width, (rows, _) = list(SHAPES.items())[index]
-    count_a, count_b, depth = 2, 3, 5
-    step_a, step_b, step_m = 997, 31, 11
+    count_a, depth, step_a, step_m, skip = 3, 5, 997, 11, 4
     x = rng.standard_normal(4000).astype(np.float32)
-    w = rng.standard_normal((count_a * count_b * depth, width + 3)).astype(np.float32)
+    w = rng.standard_normal((count_a, depth, width + 3)).astype(np.float32)
+    padded = np.pad(w.reshape(count_a, -1), ((0, 0), (0, skip)), constant_values=np.nan)
     out = np.full(rows * (width + 1), 0.5 if added else np.nan, np.float32)
     gemm_tile(
-        width, x, 7, w.ravel(), 0, out, 0, count_a, step_a, count_b, step_b, depth, 2, step_m, width + 3, width + 1,
+        width, x, 7, padded.ravel(), 0, out, 0, count_a, step_a, depth, 2, step_m, width + 3, skip, width + 1,
         SUM if added else RAW,
     )  # fmt: skip
     expected = np.zeros((rows, width))
     for m in range(rows):
-        reads = [
-            x[7 + a * step_a + b * step_b + m * step_m + 2 * k]
-            for a in range(count_a)
-            for b in range(count_b)
-            for k in range(depth)
-        ]
-        expected[m] = np.array(reads, float) @ w[:, :width].astype(float) + 0.5 * added
+        reads = [x[7 + a * step_a + m * step_m + 2 * k] for a in range(count_a) for k in range(depth)]
+        expected[m] = np.array(reads, float) @ w.reshape(-1, width + 3)[:, :width].astype(float) + 0.5 * added
     assert oracle.relative_error(out.reshape(rows, width + 1)[:, :width], expected) <= 1e-5

@@ -68,9 +68,9 @@ def _make_bare_tile(rows: int, width: int, lanes: int) -> Any:
 
     @intrinsic
     def tile(
-        typing_context, x, x0, w, w0, out, o0, count_a, step_a, count_b, step_b, depth, step_k, step_m, ldw, ldo, mode
+        typing_context, x, x0, w, w0, out, o0, count_a, step_a, depth, step_k, step_m, ldw, skip_w, ldo, mode
     ):  # fmt: skip
-        signature = types.void(x, types.int64, w, types.int64, out, *[types.int64] * 11)
+        signature = types.void(x, types.int64, w, types.int64, out, *[types.int64] * 10)
 
         def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             def data(position: int) -> Any:
@@ -78,7 +78,9 @@ def _make_bare_tile(rows: int, width: int, lanes: int) -> Any:
                 return pointer(builder, array.data, arguments[position + 1])
 
             pointers = {name: data(2 * index) for index, name in enumerate(POINTERS[:3])}
-            integers = dict(zip(INTEGERS, arguments[6:], strict=False))
+            names = ("count_a", "step_a", "depth", "step_k", "step_m", "ldw", "skip_w", "ldo", "mode")
+            integers = dict(zip(names, arguments[6:], strict=True))
+            integers["count_b"], integers["step_b"] = (integers["depth"].type(value) for value in (1, 0))
             emit_tile(builder, rows, width, lanes, pointers, integers, (RAW, SUM))
             return context.get_dummy_value()
 
@@ -124,12 +126,12 @@ def finished_tile(
 
 
 @kernel
-def gemm_tile(width, x, x0, w, w0, out, o0, count_a, step_a, count_b, step_b, depth, step_k, step_m, ldw, ldo, mode):
-    """The product of one tile, as it is or added to what is there, as `mode` says: RAW or SUM. Reads whole tiles, so x and
-    w must be readable that far."""
+def gemm_tile(width, x, x0, w, w0, out, o0, count_a, step_a, depth, step_k, step_m, ldw, skip_w, ldo, mode):
+    """The product of one tile, as it is or added to what is there, as `mode` says: RAW or SUM; a sum over `depth`, `count_a`
+    times. Reads whole tiles, so x and w must be readable that far."""
     if width == _WIDTH_0:
-        _bare_0(x, x0, w, w0, out, o0, count_a, step_a, count_b, step_b, depth, step_k, step_m, ldw, ldo, mode)
+        _bare_0(x, x0, w, w0, out, o0, count_a, step_a, depth, step_k, step_m, ldw, skip_w, ldo, mode)
     elif width == _WIDTH_1:
-        _bare_1(x, x0, w, w0, out, o0, count_a, step_a, count_b, step_b, depth, step_k, step_m, ldw, ldo, mode)
+        _bare_1(x, x0, w, w0, out, o0, count_a, step_a, depth, step_k, step_m, ldw, skip_w, ldo, mode)
     else:
-        _bare_2(x, x0, w, w0, out, o0, count_a, step_a, count_b, step_b, depth, step_k, step_m, ldw, ldo, mode)
+        _bare_2(x, x0, w, w0, out, o0, count_a, step_a, depth, step_k, step_m, ldw, skip_w, ldo, mode)

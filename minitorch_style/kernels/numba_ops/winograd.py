@@ -82,7 +82,7 @@ def _multiply(v, v0, v_row, u, u0, m, m0, m_row, width, tile_m, count, depth, mo
     """The product of one point and one panel for `count` tiles."""
     for first in range(0, count, tile_m):
         gemm_tile(
-            width, v, v0 + first * v_row, u, u0, m, m0 + first * m_row, 1, 0, 1, 0, depth, 1, v_row, width, m_row, mode
+            width, v, v0 + first * v_row, u, u0, m, m0 + first * m_row, 1, 0, depth, 1, v_row, width, 0, m_row, mode
         )  # fmt: skip
 
 
