@@ -98,7 +98,7 @@ import json, resource, sys, numpy as np
 from minitorch_style import Settings, transfer
 model, side, weights = sys.argv[1], int(sys.argv[2]), sys.argv[3] or None
 photo, painting = np.random.default_rng(0).random((2, side, side, 3), np.float32)
-job = transfer.prepare(photo, painting, Settings(model=model, weights=weights, size=side, iterations=3))
+job = transfer.prepare(photo, painting, Settings(model=model, weights=weights, size=side, iterations=16))
 transfer.run(job)
 print(json.dumps({"told": job.estimate.nbytes, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}))
 """

@@ -31,15 +31,11 @@ class Weights:
 def random_weights(architecture: Architecture, seed: int) -> Weights:
     """He initialisation (He et al. 2015) from `seed`: the same numbers on every machine. PReLU slopes are 1/4."""
     rng = np.random.default_rng(seed)
-    shapes = [shape for node in architecture.nodes for shape in node.parameter_shapes().values()]
-    normal = np.empty(
-        max(np.prod(shape) for shape in shapes)
-    )  # one for all: what is freed in between stays in the heap
     parameters: dict[str, Array] = {}
     for node in architecture.nodes:
         for name, shape in node.parameter_shapes().items():
             if isinstance(node.layer, Conv2d | ConvTranspose2d) and name == "weight":
-                value = rng.standard_normal(out=normal[: np.prod(shape)]).reshape(shape)
+                value = rng.standard_normal(shape)
                 value *= np.sqrt(2 / np.prod(shape[:3]))
             elif isinstance(node.layer, PReLU):
                 value = np.full(shape, 0.25)

@@ -55,11 +55,10 @@ ONLY_IN = {
     "llvmlite": (
         "kernels/numba_ops/compilation.py",
         "kernels/numba_ops/halving.py",
+        "kernels/numba_ops/places.py",
         "kernels/numba_ops/rows.py",
         "kernels/numba_ops/microkernel.py",
         "kernels/numba_ops/winograd_lines.py",
-        "kernels/numba_ops/winograd_pools.py",
-        "kernels/numba_ops/winograd_transforms.py",
         "kernels/numba_ops/winograd_weights.py",
         "kernels/tile_ir.py",
         "kernels/native_ir.py",

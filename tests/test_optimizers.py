@@ -97,7 +97,7 @@ def test_unknown_names_are_refused() -> None:
 
 def test_vector_free_direction_is_the_two_loop_recursion(rng: np.random.Generator) -> None:
     """Coefficients on inner products give the direction that Nocedal's loops over vectors give, beyond a full history."""
-    from minitorch_style.kernels import kernel_set
+    from minitorch_style.kernels import kernel_set, numpy_vectors
     from minitorch_style.optimizers.lbfgs import HISTORY, History
 
     size, scale = 300, 0.25
@@ -109,9 +109,12 @@ def test_vector_free_direction_is_the_two_loop_recursion(rng: np.random.Generato
     for length in rng.uniform(0.1, 0.4, HISTORY + 3):
         direction, _ = history.direction()
         step = length * direction.astype(float)
-        pairs.append((step, curvature * step))
+        before = history.fresh[0].copy()
         x += step
         history.update(length, (curvature * x / scale).astype(np.float32))
+        change = history.fresh[0] - before
+        numpy_vectors.narrow(change, np.empty(size, np.uint16))  # as the history keeps it
+        pairs.append((step, change.astype(float)))
     direction, slope = history.direction()
     gradient = curvature * x
     q, alphas = gradient.copy(), []
@@ -122,5 +125,6 @@ def test_vector_free_direction_is_the_two_loop_recursion(rng: np.random.Generato
     q *= (s @ y) / (y @ y)
     for (s, y), alpha in zip(pairs[-HISTORY:], reversed(alphas), strict=True):
         q += s * (alpha - y @ q / (s @ y))
-    assert np.allclose(direction, -q, rtol=1e-2, atol=1e-2 * np.abs(q).max())
-    assert slope == pytest.approx(-gradient @ q, rel=1e-2)
+    # The direction is followed as bfloat16 has it: off by at most half a unit of its last of eight places.
+    assert np.allclose(direction, -q, rtol=2**-8, atol=1e-3 * np.abs(q).max())
+    assert slope == pytest.approx(-gradient @ q, rel=1e-3)

@@ -209,7 +209,7 @@ class NumbaKernels:
 
     def inner_products(self, rows: Halves, columns: Array) -> npt.NDArray[np.float64]:
         out = np.empty((rows.shape[0], columns.shape[0]))
-        partial = np.empty((-(-rows.shape[1] // vectors.CHUNK), *out.shape))
+        partial = np.zeros((-(-rows.shape[1] // vectors.CHUNK), *out.shape))
         with compute_lock:
             vectors.inner_products(rows, columns, partial, out)
         return out
@@ -224,7 +224,7 @@ class NumbaKernels:
         rows, columns, channels = features.shape
         width = microkernel.panel_width(channels)
         narrow = gram.diagonal_width(width)
-        partial = np.empty((gram.shares(channels, rows * columns), channels, channels))
+        partial = np.zeros((gram.shares(channels, rows * columns), channels, channels))
         out = np.empty((channels, channels))
         with compute_lock:
             gram.gram(

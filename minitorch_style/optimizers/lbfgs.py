@@ -95,10 +95,8 @@ class History:
             coefficients[s] += alphas[slot] - beta
         g, out = self.fresh
         self.kernels.combination(coefficients * self.factors[:used], self.vectors[:used], factor, g, out)
-        self.slot = next(
-            (free for free in range(HISTORY) if free not in self.order), self.order[0] if self.order else 0
-        )
-        self.order = [slot for slot in self.order if slot != self.slot]
+        free = [slot for slot in range(HISTORY) if slot not in self.order]
+        self.slot = free[0] if free else self.order.pop(0)
         self.kernels.narrow(out, self.vectors[2 * self.slot])
         return out, self._along(self.fresh[:1])
 

@@ -32,7 +32,7 @@ def test_input_transform(channels: int, rng: np.random.Generator) -> None:
     from minitorch_style.kernels.numba_ops.winograd_transforms import input_tile
 
     @kernel
-    def run(x, x0, x_row, channels, v, v0, point_step):  # type: ignore[no-untyped-def]
+    def run(x, x0, x_row, channels, v, v0, point_step):
         input_tile(x, x0, x_row, channels, v, v0, point_step)
 
     x = rng.standard_normal((7, 9, channels)).astype(np.float32)
@@ -54,7 +54,7 @@ def test_output_transform(channels: int, down: int, across: int, rng: np.random.
     from minitorch_style.kernels.numba_ops.winograd_transforms import activated_tile
 
     @kernel
-    def run(m, m0, point_step, bias, slope, out, o0, o_row, channels, down, across):  # type: ignore[no-untyped-def]
+    def run(m, m0, point_step, bias, slope, out, o0, o_row, channels, down, across):
         activated_tile(m, m0, point_step, bias, slope, out, o0, o_row, channels, down, across)
 
     m = rng.standard_normal((36, 2, channels)).astype(np.float32)
@@ -75,7 +75,7 @@ def test_gated_output_transform(channels: int, down: int, across: int, rng: np.r
     from minitorch_style.kernels.numba_ops.winograd_transforms import gated_tile
 
     @kernel
-    def run(m, m0, m_step, add, a0, a_row, a_col, slope, gate, g0, g_row, out, o0, o_row, channels, down, across):  # type: ignore[no-untyped-def]
+    def run(m, m0, m_step, add, a0, a_row, a_col, slope, gate, g0, g_row, out, o0, o_row, channels, down, across):
         gated_tile(m, m0, m_step, add, a0, a_row, a_col, slope, gate, g0, g_row, out, o0, o_row, channels, down, across)
 
     m = rng.standard_normal((36, 2, channels)).astype(np.float32)

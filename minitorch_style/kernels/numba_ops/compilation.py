@@ -22,6 +22,7 @@ from numba import prange, types
 from numba.extending import intrinsic
 
 __all__ = [
+    "LANES",
     "VECTOR_WIDTH",
     "compute_lock",
     "intrinsic",
@@ -59,6 +60,7 @@ try:
     VECTOR_WIDTH = _vector_width()
 except RuntimeError:  # LLVM does not know this host's features
     VECTOR_WIDTH = 4
+LANES = min(8, VECTOR_WIDTH)  # channels that are always taken as one vector
 WIDE_REGISTERS = VECTOR_WIDTH == 16 or platform.machine() in ("aarch64", "arm64")  # 32 vector registers, else 16
 
 

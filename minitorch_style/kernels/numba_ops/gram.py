@@ -46,7 +46,7 @@ def _add(x, left, right, x_row, channels, band, run, tall, wide, height, valid, 
 
 @parallel_kernel
 def gram(x, x0, x_row, rows, columns, channels, width, tile_m, narrow, narrow_m, partial, out):
-    """out[c, c'] = Σ F[c]·F[c']. `partial` is (parts, C, C) in double. A task is a part of the pixels, or a pair of
+    """out[c, c'] = Σ F[c]·F[c']. `partial` is (parts, C, C) in double, all zero. A task is a part of the pixels, or a pair of
     channel panels; only pairs of the upper triangle, and of those on the diagonal only tiles that touch it."""
     parts = partial.shape[0]
     panels = (channels + width - 1) // width
@@ -55,10 +55,6 @@ def gram(x, x0, x_row, rows, columns, channels, width, tile_m, narrow, narrow_m,
     across = (columns + STRIP - 1) // STRIP
     band = max(1, STRIP // columns)
     strips = (rows + band - 1) // band * across
-    for part in prange(parts):
-        for row in range(channels):
-            for column in range(channels):
-                partial[part, row, column] = 0
     for task in prange(parts * groups):
         part, group = task // groups, task % groups
         tile = np.empty(TILE_FLOATS, np.float32)

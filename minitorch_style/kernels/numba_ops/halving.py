@@ -9,18 +9,18 @@ from typing import Any
 from llvmlite import ir
 
 from minitorch_style.kernels.numba_ops.compilation import (
-    VECTOR_WIDTH,
+    LANES,
     intrinsic,
     jit_enabled,
     parallel_kernel,
     prange,
     types,
 )
+from minitorch_style.kernels.numba_ops.places import INDEX, pixel, place_of
 from minitorch_style.kernels.tile_ir import FLOAT, counted_loop, pointer
 from minitorch_style.kernels.tile_modes import ACCUMULATE, GATED
 
-LANES = min(8, VECTOR_WIDTH)
-INDEX, SHORT = ir.IntType(64), ir.IntType(16)
+SHORT = ir.IntType(16)
 CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))  # the window in row order: its n-th has code n in an index
 
 
@@ -79,17 +79,6 @@ def _over_row(
     counted_loop(builder, columns, [*pixels, *halved, *fixed], over_columns, [])
 
 
-def _data(context: Any, builder: Any, signature: Any, arguments: Any, position: int) -> Any:
-    """The place that an array and the offset after it among the arguments name."""
-    array = context.make_array(signature.args[position])(context, builder, arguments[position])
-    return pointer(builder, array.data, arguments[position + 1])
-
-
-def _corner(builder: Any, place: Any, row: Any, channels: Any, corner: tuple[int, int]) -> Any:
-    step = builder.add(builder.mul(INDEX(corner[0]), row), builder.mul(INDEX(corner[1]), channels))
-    return pointer(builder, place, step)
-
-
 def _forward(average: bool) -> Any:
     @intrinsic
     def row(typing_context, x, x0, x_row, channels, columns, out, o0, index, i0):
@@ -97,12 +86,12 @@ def _forward(average: bool) -> Any:
 
         def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             x_row, channels, columns = arguments[2:5]
-            source, target, where = (_data(context, builder, signature, arguments, at) for at in (0, 5, 7))
+            source, target, where = (place_of(context, builder, signature, arguments, at, at + 1) for at in (0, 5, 7))
 
             def body(places: list[Any], lanes: int) -> None:
                 floats, shorts = _vectors(lanes)
                 x_c, o_c, i_c = places
-                values = [_load(builder, _corner(builder, x_c, x_row, channels, at), floats, 4) for at in CORNERS]
+                values = [_load(builder, pixel(builder, x_c, x_row, channels, *at), floats, 4) for at in CORNERS]
                 best = values[0]
                 if average:
                     for value in values[1:]:
@@ -146,7 +135,7 @@ def _backward(average: bool, mode: int) -> Any:
             x_row, channels, columns = arguments[6:9]
             g_row = arguments[11]
             source, where, target, gates, slopes = (
-                _data(context, builder, signature, arguments, at) for at in (0, 2, 4, 9, 12)
+                place_of(context, builder, signature, arguments, at, at + 1) for at in (0, 2, 4, 9, 12)
             )
 
             def body(places: list[Any], lanes: int) -> None:
@@ -165,11 +154,11 @@ def _backward(average: bool, mode: int) -> Any:
                     if not average:
                         chosen = builder.icmp_signed("==", code, _constant(shorts, number))
                         value = builder.select(chosen, gradient, zero)
-                    place = _corner(builder, x_c, x_row, channels, at)
+                    place = pixel(builder, x_c, x_row, channels, *at)
                     if mode & ACCUMULATE:
                         value = builder.fadd(value, _load(builder, place, floats, 4))
                     if mode & GATED:
-                        sign = _load(builder, _corner(builder, g_c, g_row, channels, at), floats, 4)
+                        sign = _load(builder, pixel(builder, g_c, g_row, channels, *at), floats, 4)
                         positive = builder.fcmp_ordered(">", sign, zero)
                         value = builder.select(positive, value, builder.fmul(value, factor))
                     _store(builder, value, place, 4)

@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from minitorch_style.kernels.numba_ops.compilation import VECTOR_WIDTH, WIDE_REGISTERS, intrinsic, kernel, types
-from minitorch_style.kernels.tile_ir import INTEGERS, POINTERS, emit_tile, pointer
+from minitorch_style.kernels.numba_ops.places import place_of
+from minitorch_style.kernels.tile_ir import INTEGERS, POINTERS, emit_tile
 from minitorch_style.kernels.tile_modes import RAW, SUM
 
 
@@ -27,7 +28,6 @@ def _shapes() -> dict[int, tuple[int, int]]:
 
 SHAPES = _shapes()
 PANELS = tuple(SHAPES)
-MAX_ROWS = max(rows for rows, _ in SHAPES.values())
 
 
 def panel_width(columns: int) -> int:
@@ -37,6 +37,15 @@ def panel_width(columns: int) -> int:
 
 def tile_rows(width: int) -> int:
     return SHAPES[width][0]
+
+
+def _pointers(context: Any, builder: Any, signature: Any, arguments: Any, names: tuple[str, ...]) -> dict[str, Any]:
+    """The arrays that begin the arguments, each with its offset behind it, by `names`."""
+    places = range(0, 2 * len(names), 2)
+    return {
+        name: place_of(context, builder, signature, arguments, at, at + 1)
+        for name, at in zip(names, places, strict=True)
+    }
 
 
 def _make_tile(rows: int, width: int, lanes: int) -> Any:
@@ -49,11 +58,7 @@ def _make_tile(rows: int, width: int, lanes: int) -> Any:
         signature = types.void(*pairs, *([types.int64] * len(INTEGERS)))
 
         def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            def data(position: int) -> Any:
-                array = context.make_array(signature.args[position])(context, builder, arguments[position])
-                return pointer(builder, array.data, arguments[position + 1])
-
-            pointers = {name: data(2 * index) for index, name in enumerate(POINTERS)}
+            pointers = _pointers(context, builder, signature, arguments, POINTERS)
             integers = dict(zip(INTEGERS, arguments[2 * len(POINTERS) :], strict=True))
             emit_tile(builder, rows, width, lanes, pointers, integers)
             return context.get_dummy_value()
@@ -73,11 +78,7 @@ def _make_bare_tile(rows: int, width: int, lanes: int) -> Any:
         signature = types.void(x, types.int64, w, types.int64, out, *[types.int64] * 10)
 
         def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            def data(position: int) -> Any:
-                array = context.make_array(signature.args[position])(context, builder, arguments[position])
-                return pointer(builder, array.data, arguments[position + 1])
-
-            pointers = {name: data(2 * index) for index, name in enumerate(POINTERS[:3])}
+            pointers = _pointers(context, builder, signature, arguments, POINTERS[:3])
             names = ("count_a", "step_a", "depth", "step_k", "step_m", "ldw", "skip_w", "ldo", "mode")
             integers = dict(zip(names, arguments[6:], strict=True))
             integers["count_b"], integers["step_b"] = (integers["depth"].type(value) for value in (1, 0))

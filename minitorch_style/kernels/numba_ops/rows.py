@@ -6,10 +6,9 @@ from typing import Any
 
 from llvmlite import ir
 
-from minitorch_style.kernels.numba_ops.compilation import VECTOR_WIDTH, intrinsic, types
+from minitorch_style.kernels.numba_ops.compilation import LANES, intrinsic, types
+from minitorch_style.kernels.numba_ops.places import place_of
 from minitorch_style.kernels.tile_ir import FLOAT, counted_loop, pointer
-
-LANES = min(8, VECTOR_WIDTH)
 
 
 def _rows(double: bool) -> Any:
@@ -21,7 +20,6 @@ def _rows(double: bool) -> Any:
         signature = types.void(x, *[types.int64] * 2, out, *[types.int64] * 4)
 
         def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            source, target = (context.make_array(signature.args[at])(context, builder, arguments[at]) for at in (0, 3))
             _, _, x_step, _, _, o_step, count, length = arguments
             floats, wide = ir.VectorType(FLOAT, LANES), ir.VectorType(ir.DoubleType(), LANES)
             one = count.type(LANES)
@@ -44,7 +42,7 @@ def _rows(double: bool) -> Any:
                 counted_loop(builder, vectors, pointers, vector, [])
                 return [pointer(builder, place, step) for place, step in zip(pointers, (x_step, o_step), strict=True)]
 
-            first = [pointer(builder, source.data, arguments[1]), pointer(builder, target.data, arguments[4])]
+            first = [place_of(context, builder, signature, arguments, at, at + 1) for at in (0, 3)]
             counted_loop(builder, count, first, line, [])
             return context.get_dummy_value()
 

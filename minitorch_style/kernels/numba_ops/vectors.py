@@ -6,6 +6,8 @@ passes wait for memory.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from minitorch_style.kernels.numba_ops.compilation import (
@@ -21,12 +23,12 @@ CHUNK = 4096  # elements that stay in the L1 cache while every row meets them
 RUN = 512  # elements summed in single precision before the sum goes on in double
 
 
-def _reread(source, target):
+def _reread(source: Any, target: Any) -> Any:
     """Intrinsic: the bits of a number as one of another type."""
 
     @intrinsic
     def reread(typing_context, value):
-        def codegen(context, builder, signature, arguments):
+        def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             return builder.bitcast(arguments[0], context.get_value_type(target))
 
         return target(source), codegen
@@ -67,13 +69,10 @@ def _two_dots(row, first, second):
 
 @parallel_kernel
 def inner_products(rows, columns, partial, out):
-    """out[i, j] = ⟨rows[i], columns[j]⟩ in double. `partial` is (chunks, i, j): chunks are added in their order, so
+    """out[i, j] = ⟨rows[i], columns[j]⟩ in double. `partial` is (chunks, i, j), all zero: chunks are added in their order, so
     that the result does not depend on the number of threads."""
     size, count = rows.shape[1], columns.shape[0]
     for chunk in prange(partial.shape[0]):
-        for i in range(rows.shape[0]):
-            for j in range(count):
-                partial[chunk, i, j] = 0
         for first in range(chunk * CHUNK, min((chunk + 1) * CHUNK, size), RUN):
             last = min(first + RUN, (chunk + 1) * CHUNK, size)
             for i in range(rows.shape[0]):

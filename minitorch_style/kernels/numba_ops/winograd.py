@@ -16,9 +16,8 @@ pooled pixels are, and `codes` of what they came from; on the way back the poole
 
 from __future__ import annotations
 
-from minitorch_style.kernels.numba_ops.compilation import kernel, parallel_kernel, prange
+from minitorch_style.kernels.numba_ops.compilation import LANES, kernel, parallel_kernel, prange
 from minitorch_style.kernels.numba_ops.microkernel import gemm_tile
-from minitorch_style.kernels.numba_ops.winograd_lines import LANES
 from minitorch_style.kernels.numba_ops.winograd_pools import (
     average_pooled_tile,
     average_unpooled_tile,
@@ -40,14 +39,15 @@ SLICE = 256  # input channels; taps and a row of points of a panel then take 490
 def _window(x, x0, x_row, depth, t, across, codes, k0, k_row, way, pool_slope, v, v0, v_step):
     """The input transform of tile t; x0 and k0 are pixel (−1, −1)."""
     i, j = 4 * (t // across), 4 * (t % across)
-    if way == BACK | MAX:
-        start, mark = x0 + i // 2 * x_row + j // 2 * depth, k0 + i // 2 * k_row + j // 2 * depth
-        max_unpooled_tile(x, start, x_row, codes, mark, k_row, v, v0, v_step, depth, pool_slope)
-    elif way == BACK | AVERAGE:
-        start, mark = x0 + i // 2 * x_row + j // 2 * depth, k0 + i // 2 * k_row + j // 2 * depth
-        average_unpooled_tile(x, start, x_row, codes, mark, k_row, v, v0, v_step, depth, pool_slope)
-    else:
+    if way <= BACK:
         input_tile(x, x0 + i * x_row + j * depth, x_row, depth, v, v0, v_step)
+        return
+    i, j = i // 2, j // 2
+    start, mark = x0 + i * x_row + j * depth, k0 + i * k_row + j * depth
+    if way & MAX:
+        max_unpooled_tile(x, start, x_row, codes, mark, k_row, v, v0, v_step, depth, pool_slope)
+    else:
+        average_unpooled_tile(x, start, x_row, codes, mark, k_row, v, v0, v_step, depth, pool_slope)
 
 
 @kernel

@@ -1,4 +1,4 @@
-"""What all of Winograd's transforms are made of, in LLVM IR: vectors of channels, one line of a tile, pixels of a map."""
+"""What all of Winograd's transforms are made of, in LLVM IR: vectors of channels, windows to points and points to outputs."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from typing import Any
 
 from llvmlite import ir
 
-from minitorch_style.kernels.numba_ops.compilation import VECTOR_WIDTH
+from minitorch_style.kernels.numba_ops.compilation import LANES, VECTOR_WIDTH
+from minitorch_style.kernels.numba_ops.places import INDEX
 from minitorch_style.kernels.tile_ir import FLOAT, counted_loop, fmuladd, pointer
-
-INDEX = ir.IntType(64)
-LANES = min(8, VECTOR_WIDTH)  # channels must be a multiple of this
 
 
 class Vectors:
@@ -59,7 +57,7 @@ class Vectors:
         self.builder.store(value, self.builder.bitcast(place, value.type.as_pointer())).align = align
 
 
-def input_line(v: Vectors, d: list[Any]) -> list[Any]:
+def _input_line(v: Vectors, d: list[Any]) -> list[Any]:
     """Bᵀ applied to six values."""
     even, odd = v.scaled(-4.0, d[2], d[4]), v.scaled(-4.0, d[1], d[3])
     near, far = v.sub(d[4], d[2]), v.sub(d[3], d[1])
@@ -73,7 +71,7 @@ def input_line(v: Vectors, d: list[Any]) -> list[Any]:
     ]
 
 
-def output_line(v: Vectors, m: list[Any]) -> list[Any]:
+def _output_line(v: Vectors, m: list[Any]) -> list[Any]:
     """Aᵀ applied to six values."""
     s1, s2, d1, d2 = v.add(m[1], m[2]), v.add(m[3], m[4]), v.sub(m[1], m[2]), v.sub(m[3], m[4])
     return [
@@ -84,12 +82,38 @@ def output_line(v: Vectors, m: list[Any]) -> list[Any]:
     ]
 
 
-def transformed(
-    v: Vectors, line: Callable[[Vectors, list[Any]], list[Any]], value: Callable[[int, int], Any]
-) -> list[list[Any]]:
+Line = Callable[[Vectors, list[Any]], list[Any]]
+
+
+def _both_ways(v: Vectors, line: Line, value: Callable[[int, int], Any]) -> list[list[Any]]:
     """`line` both ways through the 6×6 vectors `value(row, column)`."""
     columns = [line(v, [value(i, j) for i in range(6)]) for j in range(6)]
     return [line(v, [column[i] for column in columns]) for i in range(len(columns[0]))]
+
+
+def _point(builder: Any, base: Any, step: Any, i: int, j: int) -> Any:
+    return pointer(builder, base, builder.mul(INDEX(6 * i + j), step))
+
+
+def store_points(v: Vectors, window: Callable[[int, int], Any], place: Any, step: Any) -> None:
+    """Bᵀ d B of the 6×6 vectors `window(row, column)` → the 36 points at `place`, `step` from one to the next."""
+    for i, line in enumerate(_both_ways(v, _input_line, window)):
+        for j, value in enumerate(line):
+            v.store(value, _point(v.builder, place, step, i, j))
+
+
+def outputs(v: Vectors, place: Any, step: Any) -> list[list[Any]]:
+    """Aᵀ m A of the 36 points at `place`: 4×4 vectors."""
+    return _both_ways(v, _output_line, lambda i, j: v.load(_point(v.builder, place, step, i, j)))
+
+
+def store_inside(builder: Any, down: Any, across: Any, side: int, store: Callable[[int, int], None]) -> None:
+    """Has `store` write those of `side` × `side` pixels that are among the first `down` rows and `across` columns."""
+    for i in range(side):
+        for j in range(side):
+            inside = [builder.icmp_signed(">", count, INDEX(at)) for count, at in ((down, i), (across, j))]
+            with builder.if_then(builder.and_(*inside)):
+                store(i, j)
 
 
 def over_channels(builder: Any, channels: Any, places: list[Any], body: Callable[[Vectors, list[Any]], None]) -> None:
@@ -107,21 +131,3 @@ def over_channels(builder: Any, channels: Any, places: list[Any], body: Callable
     if VECTOR_WIDTH > LANES:
         left = builder.sdiv(builder.srem(channels, INDEX(VECTOR_WIDTH)), INDEX(LANES))
         counted_loop(builder, left, places, loop(LANES), [])
-
-
-def pixel(builder: Any, base: Any, row: Any, column: Any, i: int, j: int) -> Any:
-    """Where pixel (i, j) from `base` is, with rows `row` and columns `column` apart."""
-    return pointer(builder, base, builder.add(builder.mul(INDEX(i), row), builder.mul(INDEX(j), column)))
-
-
-def point(builder: Any, base: Any, step: Any, i: int, j: int) -> Any:
-    """Where point (i, j) of the 36 is, `step` from one to the next."""
-    return pointer(builder, base, builder.mul(INDEX(6 * i + j), step))
-
-
-def place_of(
-    context: Any, builder: Any, signature: Any, arguments: Any, position: int, offset: int | None = None
-) -> Any:
-    """A pointer to an argument that is an array, moved by another argument."""
-    array = context.make_array(signature.args[position])(context, builder, arguments[position])
-    return array.data if offset is None else pointer(builder, array.data, arguments[offset])

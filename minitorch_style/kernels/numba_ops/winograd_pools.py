@@ -9,17 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from minitorch_style.kernels.numba_ops.compilation import intrinsic, types
-from minitorch_style.kernels.numba_ops.winograd_lines import (
-    Vectors,
-    input_line,
-    output_line,
-    over_channels,
-    pixel,
-    place_of,
-    point,
-    transformed,
-)
-from minitorch_style.kernels.numba_ops.winograd_transforms import store_inside
+from minitorch_style.kernels.numba_ops.places import pixel, place_of
+from minitorch_style.kernels.numba_ops.winograd_lines import Vectors, outputs, over_channels, store_inside, store_points
 
 
 def _pooled_output(average: bool) -> Any:
@@ -60,7 +51,7 @@ def _pooled_output(average: bool) -> Any:
 
             def body(v: Vectors, places: list[Any]) -> None:
                 m_c, b_c, s_c, o_c, k_c = places
-                tile = transformed(v, output_line, lambda i, j: v.load(point(builder, m_c, point_step, i, j)))
+                tile = outputs(v, m_c, point_step)
                 bias, slope = v.load(b_c), v.load(s_c)
                 pool = mean if average else largest
 
@@ -106,9 +97,7 @@ def _unpooled_input(average: bool) -> Any:
                     positive = builder.icmp_signed("!=", builder.and_(code, v.code(1 << number)), v.code(0))
                     return builder.select(positive, value, builder.fmul(value, slope))
 
-                for i, line in enumerate(transformed(v, input_line, gradient)):
-                    for j, value in enumerate(line):
-                        v.store(value, point(builder, v_c, point_step, i, j))
+                store_points(v, gradient, v_c, point_step)
 
             over_channels(builder, channels, places, body)
             return context.get_dummy_value()

@@ -3,21 +3,11 @@ pixels of the next map, which get their bias and activation, or their sum and ga
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from minitorch_style.kernels.numba_ops.compilation import intrinsic, types
-from minitorch_style.kernels.numba_ops.winograd_lines import (
-    INDEX,
-    Vectors,
-    input_line,
-    output_line,
-    over_channels,
-    pixel,
-    place_of,
-    point,
-    transformed,
-)
+from minitorch_style.kernels.numba_ops.places import pixel, place_of
+from minitorch_style.kernels.numba_ops.winograd_lines import Vectors, outputs, over_channels, store_inside, store_points
 
 
 @intrinsic
@@ -27,31 +17,20 @@ def input_tile(typing_context, x, x0, x_row, channels, v, v0, point_step):
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         x_row, channels, point_step = arguments[2], arguments[3], arguments[6]
-        source = place_of(context, builder, signature, arguments, 0, 1)
-        target = place_of(context, builder, signature, arguments, 4, 5)
+        places = [place_of(context, builder, signature, arguments, at, at + 1) for at in (0, 4)]
 
         def body(vectors: Vectors, places: list[Any]) -> None:
             x_c, v_c = places
-            points = transformed(
-                vectors, input_line, lambda i, j: vectors.load(pixel(builder, x_c, x_row, channels, i, j))
-            )
-            for i, line in enumerate(points):
-                for j, value in enumerate(line):
-                    vectors.store(value, point(builder, v_c, point_step, i, j))
 
-        over_channels(builder, channels, [source, target], body)
+            def window(i: int, j: int) -> Any:
+                return vectors.load(pixel(builder, x_c, x_row, channels, i, j))
+
+            store_points(vectors, window, v_c, point_step)
+
+        over_channels(builder, channels, places, body)
         return context.get_dummy_value()
 
     return signature, codegen
-
-
-def store_inside(builder: Any, down: Any, across: Any, side: int, store: Callable[[int, int], None]) -> None:
-    """Has `store` write those of `side` × `side` pixels that are among the first `down` rows and `across` columns."""
-    for i in range(side):
-        for j in range(side):
-            inside = [builder.icmp_signed(">", count, INDEX(at)) for count, at in ((down, i), (across, j))]
-            with builder.if_then(builder.and_(*inside)):
-                store(i, j)
 
 
 @intrinsic
@@ -65,7 +44,7 @@ def activated_tile(typing_context, m, m0, point_step, bias, slope, out, o0, o_ro
 
         def body(v: Vectors, places: list[Any]) -> None:
             m_c, b_c, s_c, o_c = places
-            tile = transformed(v, output_line, lambda i, j: v.load(point(builder, m_c, point_step, i, j)))
+            tile = outputs(v, m_c, point_step)
             bias, slope = v.load(b_c), v.load(s_c)
 
             def store(i: int, j: int) -> None:
@@ -98,7 +77,7 @@ def gated_tile(
 
         def body(v: Vectors, places: list[Any]) -> None:
             m_c, a_c, s_c, g_c, o_c = places
-            tile = transformed(v, output_line, lambda i, j: v.load(point(builder, m_c, point_step, i, j)))
+            tile = outputs(v, m_c, point_step)
             slope = v.load(s_c)
 
             def store(i: int, j: int) -> None:
