@@ -234,6 +234,8 @@ class Plan:
             made = self._values[step.output]
             if isinstance(step, ConvolutionStep):
                 made.grad_margin, made.grad_slack = step.kernel.grad_margin, step.kernel.grad_slack
+            if step.output in self._tapped:
+                made.slack = max(made.slack, self.kernels.tap_slack(made.shape[2]))
             made.kept |= step.output in self._tapped or made.gate_slope is not None
 
     def _assign(self) -> None:

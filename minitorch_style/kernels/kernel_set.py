@@ -100,6 +100,10 @@ class KernelSet(Protocol):
         """out = factor · vector + Σ_i coefficients[i] · rows[i]; rows (I, n), vector and out (n,)."""
         ...
 
+    def tap_slack(self, channels: int) -> int:
+        """Floats beyond a feature map that `gram` and `product` may read."""
+        ...
+
     def gram(self, features: Buffer) -> npt.NDArray[np.float64]: ...
     def product(self, features: Buffer, matrix: Array, out: Buffer, accumulate: bool) -> None:
         """out[i, j] (+)= features[i, j] · matrix: the gradient of a Gram matrix."""

@@ -220,6 +220,10 @@ class NumbaKernels:
         with compute_lock:
             vectors.combination(coefficients.astype(np.float32), rows, np.float32(factor), vector, out)
 
+    def tap_slack(self, channels: int) -> int:
+        width = microkernel.panel_width(channels)
+        return max(direct.overread(width, channels), gram.overread(width))
+
     def gram(self, features: Buffer) -> npt.NDArray[np.float64]:
         rows, columns, channels = features.shape
         width = microkernel.panel_width(channels)

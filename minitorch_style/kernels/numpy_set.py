@@ -135,6 +135,9 @@ class NumpyKernels:
     ) -> None:
         numpy_vectors.combination(coefficients, rows, factor, vector, out)
 
+    def tap_slack(self, channels: int) -> int:
+        return 0
+
     def gram(self, features: Buffer) -> npt.NDArray[np.float64]:
         channels = features.shape[2]
         return ops.gram(features.interior, np.empty((channels, channels)))

@@ -7,7 +7,7 @@ import numpy as np
 
 from minitorch_style.kernels.numba_ops.compilation import kernel, parallel_kernel, prange
 from minitorch_style.kernels.numba_ops.direct import TILE_FLOATS
-from minitorch_style.kernels.numba_ops.microkernel import PANELS, gemm_tile, panel_width
+from minitorch_style.kernels.numba_ops.microkernel import PANELS, gemm_tile, panel_width, tile_rows
 from minitorch_style.kernels.numba_ops.rows import add_rows
 from minitorch_style.kernels.tile_modes import RAW
 
@@ -26,6 +26,11 @@ def shares(channels: int, pixels: int) -> int:
 def diagonal_width(width: int) -> int:
     """The panels of the tiles on the diagonal, where half of a wide tile would be computed in vain."""
     return min((narrow for narrow in PANELS if 16 <= narrow < width), default=width)
+
+
+def overread(width: int) -> int:
+    """Floats beyond the last pixel that `gram` may read: of either panel up to a whole tile."""
+    return max(width, tile_rows(width), tile_rows(diagonal_width(width)))
 
 
 @kernel
