@@ -9,18 +9,15 @@ import numpy as np
 
 from minitorch_style.kernels import tile_modes
 from minitorch_style.kernels.buffers import Array, Buffer, Gate
-from minitorch_style.kernels.numba_ops import direct, microkernel
+from minitorch_style.kernels.numba_ops import direct, microkernel, picture
 from minitorch_style.kernels.numba_ops.compilation import compute_lock
 from minitorch_style.kernels.numba_workspace import Layer, gate_parts, mode_of
 from minitorch_style.layers import Conv2d
 
-FEW_CHANNELS = 3  # too few to fill a vector: neighbouring pixels then share one
-
 
 @dataclass
 class _Phase:
-    """The part of a direct convolution that writes every `stride`-th pixel: `taps` and offsets per axis. With `group`
-    above 1, that many neighbours in a row are written as one pixel with so many times the channels."""
+    """The part of a direct convolution that writes every `stride`-th pixel: `taps` and offsets per axis."""
 
     start: tuple[int, int]  # first pixel written
     offset: tuple[int, int]  # the input pixel under its first tap
@@ -29,7 +26,6 @@ class _Phase:
     weight: Array
     width: int
     depth: int
-    group: int = 1
 
 
 def _gradient_phases(spec: Conv2d, weight: Array) -> list[_Phase]:
@@ -57,17 +53,31 @@ def _gradient_phases(spec: Conv2d, weight: Array) -> list[_Phase]:
     return phases
 
 
-def _grouped_gradient(spec: Conv2d, weight: Array) -> list[_Phase]:
-    """The input gradient for stride and dilation 1 as one convolution that gives four neighbours at once: its window is
-    three pixels wider, and its weights are zero where a neighbour does not look."""
-    (rows, columns), (inputs, outputs), group = spec.kernel_size, weight.shape[2:], 4
-    matrix = np.zeros((rows, columns + group - 1, outputs, group, inputs), np.float32)
-    turned = weight[::-1, ::-1].transpose(0, 1, 3, 2)
-    for member in range(group):
-        matrix[:, member : member + columns, :, member] = turned
-    packed, width = direct.pack_panels(matrix.reshape(-1, group * inputs))
-    offset = (spec.padding[0] - rows + 1, spec.padding[1] - columns + 1)
-    return [_Phase((0, 0), offset, (rows, columns + group - 1), (1, 1), packed, width, outputs, group)]
+class _PictureGradient:
+    """The input gradient of the first layer of most networks, see `numba_ops.picture`."""
+
+    margin = 1
+
+    def __init__(self, weight: Array) -> None:
+        *_, self.depth = weight.shape
+        self.weight, self.width = direct.pack_panels(weight.reshape(-1, self.depth).T)
+        self.slack = direct.overread(self.width, self.depth)
+
+    @staticmethod
+    def supports(spec: Conv2d) -> bool:
+        plain = spec.kernel_size == (3, 3) and spec.stride == spec.dilation == spec.padding == (1, 1)
+        return plain and spec.in_channels == picture.CHANNELS
+
+    def run(self, dy: Buffer, dx: Buffer, accumulate: bool, gate: Gate | None) -> None:
+        rows, columns, _ = dx.shape
+        slope, output, origin, row_step = gate_parts(gate)
+        with compute_lock:
+            picture.picture_gradient(
+                dy.flat, dy.origin - dy.row_step - self.depth, dy.row_step, self.depth, self.weight, self.width,
+                microkernel.tile_rows(self.width), self.weight.size // (self.depth * self.width),
+                dx.flat, dx.origin, dx.row_step, rows, columns,
+                slope, mode_of(accumulate, gate), output, origin, row_step,
+            )  # fmt: skip
 
 
 @dataclass
@@ -88,13 +98,15 @@ class Direct(Layer):
         packed, width = share(weight, "direct", lambda: direct.pack_panels(weight.reshape(-1, spec.out_channels)))
         offset = (-spec.padding[0], -spec.padding[1])
         self._forward = _Phase((0, 0), offset, spec.kernel_size, spec.dilation, packed, width, spec.in_channels)
+        self.nbytes = packed.nbytes
         self._backward: list[_Phase] = []
-        if self.gradient:
-            plain = spec.stride == spec.dilation == (1, 1)
-            if plain and spec.in_channels <= FEW_CHANNELS and self.shape[1] % 4 == 0:
-                self._backward = share(weight, "grouped back", lambda: _grouped_gradient(spec, weight))
-            else:
-                self._backward = share(weight, "direct back", lambda: _gradient_phases(spec, weight))
+        self._picture: _PictureGradient | None = None
+        if self.gradient and _PictureGradient.supports(spec):
+            self._picture = share(weight, "picture back", lambda: _PictureGradient(weight))
+            self.grad_margin, self.grad_slack = self._picture.margin, self._picture.slack
+            self.nbytes += self._picture.weight.nbytes
+        elif self.gradient:
+            self._backward = share(weight, "direct back", lambda: _gradient_phases(spec, weight))
         rows, columns, _ = spec.output_shape(self.shape)
         # A last row or column of windows may be cut short by the stride, never exceed the padded input.
         self.input_margin = max(spec.padding)
@@ -103,10 +115,9 @@ class Direct(Layer):
             for axis, size in ((0, rows), (1, columns)):
                 last = phase.offset[axis] + (phase.taps[axis] - 1) * phase.tap_step[axis]
                 count = -(-(self.shape[axis] - phase.start[axis]) // spec.stride[axis])
-                count -= (phase.group - 1) * axis
                 self.grad_margin = max(self.grad_margin, -phase.offset[axis], last + count - size)
-            self.grad_slack = max(self.grad_slack, direct.overread(phase.width, phase.group * spec.out_channels))
-        self.nbytes = packed.nbytes + sum(phase.weight.nbytes for phase in self._backward)
+            self.grad_slack = max(self.grad_slack, direct.overread(phase.width, spec.out_channels))
+            self.nbytes += phase.weight.nbytes
 
     def _run(
         self,
@@ -123,9 +134,6 @@ class Direct(Layer):
         channels = out.shape[2]
         start = phase.start
         rows, columns = (-(-(out.shape[axis] - start[axis]) // out_stride[axis]) for axis in (0, 1))
-        if phase.group > 1:
-            columns, in_stride = columns // phase.group, (in_stride[0], phase.group)
-            bias, slope = np.tile(bias, phase.group), np.tile(slope, phase.group)
         count_b, depth, step_b = phase.taps[1], phase.depth, phase.tap_step[1] * phase.depth
         if phase.tap_step[1] == 1:  # neighbouring taps lie behind one another in memory: one long product
             count_b, depth = 1, count_b * depth
@@ -147,17 +155,17 @@ class Direct(Layer):
                 out.flat,
                 out.origin + start[0] * out.row_step + start[1] * channels,
                 out_stride[0] * out.row_step,
-                out_stride[1] * channels * phase.group,
+                out_stride[1] * channels,
                 rows,
                 columns,
-                channels * phase.group,
+                channels,
                 bias,
                 slope,
                 mode,
                 output,
                 origin + start[0] * gate_row + start[1] * channels,
                 out_stride[0] * gate_row,
-                out_stride[1] * channels * phase.group,
+                out_stride[1] * channels,
             )
 
     def forward(self, x: Buffer, out: Buffer) -> None:
@@ -165,6 +173,9 @@ class Direct(Layer):
         self._run(self._forward, x, self.spec.stride, out, (1, 1), self.bias, slope, mode, None)
 
     def backward(self, dy: Buffer, dx: Buffer, accumulate: bool, gate: Gate | None) -> None:
+        if self._picture is not None:
+            self._picture.run(dy, dx, accumulate, gate)
+            return
         zero = np.zeros(self.spec.in_channels, np.float32)
         slope = zero if gate is None else gate.slope
         for phase in self._backward:

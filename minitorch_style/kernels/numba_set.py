@@ -7,12 +7,14 @@ import numpy.typing as npt
 
 from minitorch_style.errors import UnsupportedError
 from minitorch_style.kernels.buffers import Array, Buffer, Gate, Halves
-from minitorch_style.kernels.numba_direct import FEW_CHANNELS, Direct
+from minitorch_style.kernels.numba_direct import Direct
 from minitorch_style.kernels.numba_ops import direct, gram, halving, microkernel, pointwise, pooling, vectors, winograd
 from minitorch_style.kernels.numba_ops.compilation import compute_lock
 from minitorch_style.kernels.numba_winograd import Winograd
 from minitorch_style.kernels.numba_workspace import NOTHING, Workspace, gate_parts, mode_of
 from minitorch_style.layers import AvgPool2d, Conv2d, MaxPool2d, Shape
+
+FEW_CHANNELS = 3  # too few to fill a vector: a row is taken as one long pixel
 
 
 def _pool_geometry(spec: MaxPool2d | AvgPool2d) -> tuple[int, ...]:
@@ -127,7 +129,7 @@ class NumbaKernels:
     def _affine(self, x: Buffer, weight: Array, bias: Array, out: Buffer, first: int, accumulate: bool) -> None:
         """Into the channels `first` … of out."""
         rows, columns, channels = out.shape
-        if x.shape[2] == channels <= FEW_CHANNELS:  # a row as one long pixel
+        if x.shape[2] == channels <= FEW_CHANNELS:
             weight, bias, columns = np.tile(weight, columns), np.tile(bias, columns), 1
         with compute_lock:
             pointwise.affine(
@@ -178,7 +180,7 @@ class NumbaKernels:
         slope, output, origin, row_step = gate_parts(gate)
         own_slope, own_input, own_origin, own_row = gate_parts(own)
         rows, columns, channels = dx.shape
-        if dy.shape[2] == channels <= FEW_CHANNELS:  # a row as one long pixel
+        if dy.shape[2] == channels <= FEW_CHANNELS:
             weight, slope, own_slope = (np.tile(array, columns) for array in (weight, slope, own_slope))
             columns = 1
         with compute_lock:

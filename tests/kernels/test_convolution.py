@@ -25,6 +25,8 @@ CASES = [
     ((1, 1), Conv2d(8, 16, 3, padding=1)),
     ((1, 14), Conv2d(16, 8, 3, padding=1)),
     ((12, 16), Conv2d(3, 64, 3, padding=1)),
+    ((35, 21), Conv2d(3, 12, 3, padding=1)),
+    ((1, 1), Conv2d(3, 8, 3, padding=1)),
     ((12, 16), Conv2d(64, 3, 3, padding=1, bias=False)),
     ((9, 9), Conv2d(3, 13, 3, stride=2, padding=1)),
     ((10, 7), Conv2d(16, 16, 2, stride=2, bias=False)),
