@@ -142,7 +142,7 @@ class Objective:
             if tap in self._style_targets:
                 factor = self.style_weight * self.style_layers[tap] * self._style_scales[tap]
                 gram = self.network.kernels.gram(features)
-                value, matrix = style_loss(gram, features.shape[0] * features.shape[1], self._style_targets[tap])
+                value, matrix = style_loss(gram, features.shape[0] * features.shape[1], self._style_targets[tap], gram)
                 matrix *= factor
                 style += factor * value
                 self.network.kernels.product(features, matrix.astype(np.float32), gradient, begun)

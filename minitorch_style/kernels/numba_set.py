@@ -230,14 +230,13 @@ class NumbaKernels:
         rows, columns, channels = features.shape
         width = microkernel.panel_width(channels)
         narrow = gram.diagonal_width(width)
-        partial = np.zeros((gram.shares(channels, rows * columns), channels, channels))
-        out = np.empty((channels, channels))
+        sums = np.zeros((gram.shares(channels, rows * columns), channels, channels))
         with compute_lock:
             gram.gram(
                 features.flat, features.origin, features.row_step, rows, columns, channels, width,
-                microkernel.tile_rows(width), narrow, microkernel.tile_rows(narrow), partial, out,
+                microkernel.tile_rows(width), narrow, microkernel.tile_rows(narrow), sums,
             )  # fmt: skip
-        return out
+        return sums[0]
 
     def product(self, features: Buffer, matrix: Array, out: Buffer, accumulate: bool) -> None:
         packed, width = direct.pack_panels(matrix)

@@ -12,6 +12,7 @@ from minitorch_style.kernels.numba_ops.rows import add_rows
 from minitorch_style.kernels.tile_modes import RAW
 
 STRIP = 256  # pixels that a single-precision sum runs over
+BLOCK = 16  # channels; the sums above the diagonal are mirrored in squares that fit in the cache
 TASKS = 16  # at least so many, for the threads to share
 
 
@@ -50,10 +51,10 @@ def _add(x, left, right, x_row, channels, band, run, tall, wide, height, valid, 
 
 
 @parallel_kernel
-def gram(x, x0, x_row, rows, columns, channels, width, tile_m, narrow, narrow_m, partial, out):
-    """out[c, c'] = Σ F[c]·F[c']. `partial` is (parts, C, C) in double, all zero. A task is a part of the pixels, or a pair of
+def gram(x, x0, x_row, rows, columns, channels, width, tile_m, narrow, narrow_m, sums):
+    """sums[0, c, c'] = Σ F[c]·F[c']. `sums` is (parts, C, C) in double, all zero. A task is a part of the pixels, or a pair of
     channel panels; only pairs of the upper triangle, and of those on the diagonal only tiles that touch it."""
-    parts = partial.shape[0]
+    parts = sums.shape[0]
     panels = (channels + width - 1) // width
     pairs = panels * (panels + 1) // 2
     groups = pairs if parts == 1 else 1
@@ -80,11 +81,15 @@ def gram(x, x0, x_row, rows, columns, channels, width, tile_m, narrow, narrow_m,
                         _add(
                             x, corner + m, corner + n, x_row, channels, high, run, tall, wide,
                             min(tall, m_end - m), min(wide, n_end - n), tile,
-                            partial, (part * channels + m) * channels + n,
+                            sums, (part * channels + m) * channels + n,
                         )  # fmt: skip
     for row in prange(channels):
-        for column in range(channels):
-            value = 0.0
-            for part in range(parts):
-                value += partial[part, row, column] if column > row else partial[part, column, row]
-            out[row, column] = value
+        for part in range(1, parts):
+            for column in range(row, channels):
+                sums[0, row, column] += sums[part, row, column]
+    for block in prange((channels + BLOCK - 1) // BLOCK):
+        low, high = block * BLOCK, min(channels, block * BLOCK + BLOCK)
+        for left in range(0, high, BLOCK):
+            for row in range(low, high):
+                for column in range(left, min(row, left + BLOCK)):
+                    sums[0, row, column] = sums[0, column, row]
