@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-ALIGNMENT = 16  # floats: a cache line
+from minitorch_style.kernels.buffers import LINE
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def arrange(lives: list[Life]) -> tuple[list[int], int]:
         for other in sorted((one for one in placed if lives[one].meets(life)), key=lambda one: offsets[one]):
             if start + life.floats <= offsets[other]:
                 break
-            start = max(start, -(-(offsets[other] + lives[other].floats) // ALIGNMENT) * ALIGNMENT)
+            start = max(start, -(-(offsets[other] + lives[other].floats) // LINE) * LINE)
         offsets[index] = start
         placed.append(index)
     return offsets, max((offset + life.floats for offset, life in zip(offsets, lives, strict=True)), default=0)

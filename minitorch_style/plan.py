@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from minitorch_style.errors import ShapeError, UnsupportedError
-from minitorch_style.kernels.buffers import Array, Buffer, Gate
+from minitorch_style.kernels.buffers import Array, Buffer, Gate, aligned
 from minitorch_style.kernels.kernel_set import KernelSet
 from minitorch_style.layers import (
     Add,
@@ -275,7 +275,7 @@ class Plan:
 
     def _allocated(self) -> list[Buffer]:
         if self._buffers is None:
-            memory = np.zeros(self._floats, np.float32)
+            memory = aligned(self._floats)
             placed = zip(self._geometries, self._offsets, strict=True)
             self._buffers = [Buffer(*geometry, memory[offset:]) for geometry, offset in placed]
         return self._buffers

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from minitorch_style.kernels.buffers import Buffer
+from minitorch_style.kernels.buffers import LINE, Buffer, aligned
 from minitorch_style.memory import Life, arrange
+from minitorch_style.network import load_network
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -38,3 +39,17 @@ def test_a_margin_in_used_memory_becomes_zero_and_the_inside_stays(shape: tuple[
     assert np.all(buffer.interior == 9)
     buffer.interior[...] = 0
     assert np.all(memory[:-7] == 0) and np.all(memory[-7:] == 9)
+
+
+@pytest.mark.parametrize("count", [1, LINE, 1000, 10**6])
+def test_memory_begins_with_a_line_of_the_cache(count: int) -> None:
+    memory = aligned(count)
+    assert memory.__array_interface__["data"][0] % (4 * LINE) == 0
+    assert memory.shape == (count,) and not memory.any()
+
+
+def test_the_maps_of_a_plan_begin_with_a_line_of_the_cache() -> None:
+    plan = load_network("distilled", "random:0").plan((16, 16), ["conv5_1"])
+    plan.run(np.zeros((16, 16, 3), np.float32))
+    starts = [buffer.flat.__array_interface__["data"][0] for buffer in plan._allocated()]
+    assert {start % (4 * LINE) for start in starts} == {0}

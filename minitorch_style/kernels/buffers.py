@@ -13,6 +13,16 @@ Array = npt.NDArray[np.float32]
 Halves = npt.NDArray[np.uint16]  # numbers in bfloat16: the upper half of a float32
 
 
+LINE = 16  # floats of a line of the cache
+
+
+def aligned(count: int) -> Array:
+    """Zeros that begin with a line of the cache: a vector that lies across two costs two accesses."""
+    memory = np.zeros(count + LINE, np.float32)
+    start = -memory.__array_interface__["data"][0] // 4 % LINE
+    return memory[start : start + count]
+
+
 @dataclass
 class Buffer:
     """(H, W, C) float32 values inside `margin` zero pixels on each side.
@@ -34,7 +44,7 @@ class Buffer:
 
     def __post_init__(self, memory: Array | None) -> None:
         count = self.floats(self.shape, self.margin, self.slack)
-        self.flat = np.zeros(count, np.float32) if memory is None else memory[:count]
+        self.flat = aligned(count) if memory is None else memory[:count]
         height, width, channels = self.shape
         self.row_step = (-(-width // 4) * 4 + 2 * self.margin) * channels
         self.origin = self.margin * (self.row_step + channels)

@@ -236,7 +236,8 @@ class NumbaKernels:
                 features.flat, features.origin, features.row_step, rows, columns, channels, width,
                 microkernel.tile_rows(width), narrow, microkernel.tile_rows(narrow), sums,
             )  # fmt: skip
-        return sums[0]
+        whole: npt.NDArray[np.float64] = sums[0]
+        return whole
 
     def product(self, features: Buffer, matrix: Array, out: Buffer, accumulate: bool) -> None:
         packed, width = direct.pack_panels(matrix)

@@ -10,7 +10,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from minitorch_style.kernels.buffers import Array, Buffer, Gate
+from minitorch_style.kernels.buffers import LINE, Array, Buffer, Gate
 from minitorch_style.kernels.numba_ops import microkernel, winograd
 from minitorch_style.kernels.numba_ops.compilation import compute_lock, threads
 from minitorch_style.kernels.numba_workspace import NOTHING, Layer, gate_parts
@@ -22,7 +22,6 @@ FUSED_MAX_WEIGHTS = 128 * 128  # in × out; beyond, the 36 matrices leave no roo
 FUSED_BLOCK_FLOATS = 150_000  # transformed tiles of one thread: about 600 KB
 PHASED_CHUNK_TILES = 128  # more would not stay in an L3 cache, fewer would have the weights made more often
 PHASED_WIDTH = min(32, microkernel.PANELS[0])
-LINE = 16  # floats; keeps the points of a tile, of a weight, in different sets of a cache
 
 
 @dataclass
@@ -109,7 +108,7 @@ class Winograd(Layer):
         else:
             block, copies = min(PHASED_CHUNK_TILES // tile_m * tile_m, count), 1
         capacity = -(-block // tile_m) * tile_m
-        # Wide rows are kept from falling into the same few sets of a cache; narrow ones would only grow.
+        # A line more keeps points, and wide rows, from falling into the same few sets of a cache; narrow rows would only grow.
         v_row, m_row = (row + LINE if row > 4 * LINE else row for row in (side.depth, padded))
         v_step, m_step = capacity * v_row + LINE, capacity * m_row + LINE
         codes, codes_start, codes_row = self._codes_place(way)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from minitorch_style.kernels import tile_modes
-from minitorch_style.kernels.buffers import Array, Gate
+from minitorch_style.kernels.buffers import Array, Gate, aligned
 from minitorch_style.layers import Conv2d, Shape
 
 NOTHING = np.zeros(1, np.float32)
@@ -36,7 +36,7 @@ class Workspace:
     def take(self, *counts: int) -> list[Array]:
         """Arrays of so many floats, with whatever is in them. Only under `compute_lock`."""
         if self._floats.size < sum(counts):
-            self._floats = np.empty(sum(counts), np.float32)
+            self._floats = aligned(sum(counts))
         parts, end = [], 0
         for count in counts:
             parts.append(self._floats[end : end + count])

@@ -15,6 +15,7 @@ from typing import Any
 
 from llvmlite import ir
 
+from minitorch_style.kernels.buffers import LINE
 from minitorch_style.kernels.tile_modes import ACCUMULATE, ACTIVATE, GATED, RAW, SUM
 
 FLOAT = ir.FloatType()
@@ -59,6 +60,15 @@ def fmuladd(module: Any, vector: Any) -> Any:
     if name in module.globals:
         return module.globals[name]
     return ir.Function(module, ir.FunctionType(vector, [vector] * 3), name)
+
+
+def prefetch_to_write(builder: Any, place: Any) -> None:
+    """Has the line of the cache at `place` brought near, without waiting, to be written."""
+    byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+    function = ir.FunctionType(ir.VoidType(), [byte, *[number] * 3])
+    write, near, data = number(1), number(3), number(1)
+    prefetch = builder.module.declare_intrinsic("llvm.prefetch", [byte], function)
+    builder.call(prefetch, [builder.bitcast(place, byte), write, near, data])
 
 
 MODES = (RAW, 0, ACTIVATE, ACCUMULATE, GATED, ACCUMULATE | GATED)
@@ -121,6 +131,10 @@ def emit_tile(
         w_a = pointer(builder, carried[1], steps["skip_w"]) if "skip_w" in steps else carried[1]
         return [pointer(builder, x_a, steps["step_a"]), w_a, *carried[2:]]
 
+    for m in range(rows):  # a line of the cache that a store goes to would be waited for only then
+        row = builder.mul(index_type(m), steps["ldo"])
+        for n in range(0, width, LINE):
+            prefetch_to_write(builder, pointer(builder, pointers["out"], builder.add(row, index_type(n))))
     carried = counted_loop(builder, steps["count_a"], [x, w], over_a, [zero] * (rows * vectors))
     accumulators = carried[2:]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from minitorch_style.kernels.buffers import Array
+from minitorch_style.kernels.buffers import Array, aligned
 from minitorch_style.kernels.numba_ops.compilation import parallel_kernel, prange
 from minitorch_style.kernels.numba_ops.microkernel import SHAPES, finished_tile, panel_width, tile_rows
 from minitorch_style.kernels.numba_ops.tiles import finish
@@ -22,7 +22,9 @@ def pack_panels(matrix: Array) -> tuple[Array, int]:
     panels = -(-columns // width)
     if columns % width:
         matrix = np.pad(matrix, ((0, 0), (0, panels * width - columns)))
-    return np.ascontiguousarray(matrix.reshape(depth, panels, width).transpose(1, 0, 2), np.float32).ravel(), width
+    packed = aligned(matrix.size)
+    packed.reshape(panels, depth, width)[...] = matrix.reshape(depth, panels, width).transpose(1, 0, 2)
+    return packed, width
 
 
 @parallel_kernel

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
-from minitorch_style.kernels.buffers import Array
+from minitorch_style.kernels.buffers import Array, aligned
 from minitorch_style.kernels.numba_ops.compilation import LANES, intrinsic, kernel, types
 from minitorch_style.kernels.numba_ops.direct import pack_panels
 from minitorch_style.kernels.numba_ops.places import INDEX, place_of
@@ -32,7 +32,8 @@ def transform_weight(weight: Array) -> tuple[Array, int]:
         for j in range(6):  # point by point: all at once in double would take eight times the weights
             matrix = np.tensordot(np.outer(G[i], G[j]), weight, axes=2)
             packed.append(pack_panels(matrix.astype(np.float32)))
-    return np.concatenate([panels for panels, _ in packed]), packed[0][1]
+    matrices = aligned(sum(panels.size for panels, _ in packed))
+    return np.concatenate([panels for panels, _ in packed], out=matrices), packed[0][1]
 
 
 def _line(v: Vectors, g: list[Any]) -> list[Any]:
