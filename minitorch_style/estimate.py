@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from minitorch_style.errors import SettingsError
+from minitorch_style.kernels import threads
+from minitorch_style.kernels.kernel_set import KernelSet
 from minitorch_style.network import Network
 from minitorch_style.plan import Plan
 from minitorch_style.settings import Settings
@@ -32,14 +34,17 @@ class Estimate:
     seconds: float
 
 
-def _blas_rate() -> float:
-    """Floating-point operations a second of a 384³ product: a few milliseconds of this processor's time."""
-    matrix = np.ones((384, 384), np.float32)
+def _rate(kernels: KernelSet) -> float:
+    """Floating-point operations a second of matrix products by BLAS: a few milliseconds of this processor's time. Where
+    not BLAS itself is what computes, products are so small that it takes one thread for them: its others, once awake,
+    would wait for more in a loop, and slow down what comes next for a tenth of a second."""
+    side, share = (384, 1) if kernels.name == "numpy" else (64, threads())
+    matrix, count = np.ones((side, side), np.float32), 3 * (384 // side) ** 3 // share
     matrix @ matrix
     begun = time.perf_counter()
-    for _ in range(3):
+    for _ in range(count):
         matrix @ matrix
-    return 3 * 2 * 384**3 / (time.perf_counter() - begun)
+    return share * count * 2 * side**3 / (time.perf_counter() - begun)
 
 
 def _relative_speed(algorithm: str) -> float:
@@ -53,7 +58,7 @@ def estimate(network: Network, plan: Plan, style_sizes: list[tuple[int, int]], s
     held = plan.nbytes + values * OPTIMIZER_BYTES.get(settings.optimizer, 0)
     parameters = sum(array.nbytes for array in network.parameters.values())
     nbytes = BASE_BYTES[network.kernels.name] + parameters + max(held, *paintings)
-    rate = _blas_rate()
+    rate = _rate(network.kernels)
     pass_seconds = sum(2 * step.macs / (rate * _relative_speed(step.algorithm)) for step in plan.steps)
     iteration = 2 * pass_seconds + 3 * plan.nbytes / MOVED_BYTES_A_SECOND
     iteration += values * OPTIMIZER_SECONDS.get(settings.optimizer, 0.0)

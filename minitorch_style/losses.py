@@ -2,7 +2,8 @@
 
 F: features of the picture being made, (H, W, N) float32; N maps of M = H·W positions.  P: the photo's features at the
 same layer.  G = FᵀF, (N, N) float64: the picture's Gram matrix (equation 3), A: the painting's.  Gram matrices come from
-a kernel set. Each loss comes with its gradient; that of the style loss as the symmetric matrix S which the kernel set
+a kernel set. No sum here is left to BLAS, whose threads, once awake, wait for more in a loop and get into the way of the
+kernels' own, and whose results follow their number. Each loss comes with its gradient; that of the style loss as the symmetric matrix S which the kernel set
 takes on to F: F·S.
 """
 
@@ -24,7 +25,7 @@ def content_loss(features: Values, target: Values, out: Values | None = None) ->
     """
     difference = np.subtract(features, target, out=out)
     lines = (line.ravel() for line in difference)
-    return 0.5 * sum(float(np.dot(line, line)) for line in lines), difference
+    return 0.5 * sum(float(np.einsum("i,i", line, line)) for line in lines), difference
 
 
 def mean_gram(gram: Gram, positions: int) -> Gram:

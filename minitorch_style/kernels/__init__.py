@@ -49,6 +49,15 @@ def kernel_set(name: str = "auto") -> KernelSet:
     return NumbaKernels()
 
 
+def threads() -> int:
+    """How many threads the fast kernels use; 1 without them."""
+    if not _numba_usable():
+        return 1
+    from minitorch_style.kernels.numba_ops import compilation
+
+    return compilation.threads()
+
+
 def set_threads(count: int) -> None:
     """How many threads the fast kernels use from now on; without them, nothing to do."""
     if _numba_usable():
