@@ -7,7 +7,7 @@ with the newest vectors, once for the combination, and waits for memory both tim
 is followed as it was rounded, so that the pairs stay exact but for the rounding of y; sums are in double.
 
 The line search finds a point of the strong Wolfe conditions by bracketing and cubic interpolation (Nocedal & Wright 2006,
-algorithms 3.5 and 3.6). When it fails, the history is emptied and the search begins again from the best picture.
+algorithms 3.5 and 3.6); its first guess allows for losses not being negative. When it fails, the history is emptied and the search begins again from the best picture.
 """
 
 from __future__ import annotations
@@ -210,7 +210,10 @@ def minimize(
             direction, here.slope = history.direction()
         if not here.slope < 0:
             return watched.optimum(iteration - 1, "no step lowers the loss any more")
-        length = FIRST_STEP * math.sqrt(pixels.size / -here.slope) if first else 1.0
+        if first:
+            length = FIRST_STEP * math.sqrt(pixels.size / -here.slope)
+        else:  # a parabola that begins like this and ends at zero does so at twice loss / slope
+            length = min(1.0, 2 * here.loss / -here.slope) if here.loss > 0 else 1.0
         found = _line_search(evaluate, here, direction, length, history.slope, scale)
         if found is not None:
             assert found.gradient is not None
