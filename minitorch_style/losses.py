@@ -2,9 +2,11 @@
 
 F: features of the picture being made, (H, W, N) float32; N maps of M = H·W positions.  P: the photo's features at the
 same layer.  G = FᵀF, (N, N) float64: the picture's Gram matrix (equation 3), A: the painting's.  Gram matrices come from
-a kernel set. No sum here is left to BLAS, whose threads, once awake, wait for more in a loop and get into the way of the
-kernels' own, and whose results follow their number. Each loss comes with its gradient; that of the style loss as the symmetric matrix S which the kernel set
+a kernel set. Each loss comes with its gradient; that of the style loss as the symmetric matrix S which the kernel set
 takes on to F: F·S.
+
+No sum here is left to BLAS: its threads, once awake, wait for more in a loop and get into the way of the kernels' own, and
+its results follow their number.
 """
 
 from __future__ import annotations

@@ -54,11 +54,10 @@ ONLY_IN = {
     "tqdm": ("cli/stylize.py", "cli/weights.py"),
     "llvmlite": (
         "kernels/numba_ops/compilation.py",
-        "kernels/numba_ops/halving.py",
+        "kernels/numba_ops/lanes.py",
         "kernels/numba_ops/places.py",
         "kernels/numba_ops/rows.py",
         "kernels/numba_ops/microkernel.py",
-        "kernels/numba_ops/winograd_lines.py",
         "kernels/numba_ops/winograd_weights.py",
         "kernels/tile_ir.py",
         "kernels/native_ir.py",

@@ -7,7 +7,8 @@ with the newest vectors, once for the combination, and waits for memory both tim
 is followed as it was rounded, so that the pairs stay exact but for the rounding of y; sums are in double.
 
 The line search finds a point of the strong Wolfe conditions by bracketing and cubic interpolation (Nocedal & Wright 2006,
-algorithms 3.5 and 3.6); its first guess allows for losses not being negative. When it fails, the history is emptied and the search begins again from the best picture.
+algorithms 3.5 and 3.6); its first guess allows for losses not being negative. When it fails, the history is emptied and
+the search begins again from the best picture.
 """
 
 from __future__ import annotations

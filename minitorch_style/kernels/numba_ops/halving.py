@@ -3,10 +3,9 @@ eight channels are one vector, and what is left over goes one by one; `pooling` 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
-
-from llvmlite import ir
 
 from minitorch_style.kernels.numba_ops.compilation import (
     LANES,
@@ -16,11 +15,12 @@ from minitorch_style.kernels.numba_ops.compilation import (
     prange,
     types,
 )
+from minitorch_style.kernels.numba_ops.lanes import Vectors
 from minitorch_style.kernels.numba_ops.places import INDEX, pixel, place_of
-from minitorch_style.kernels.tile_ir import FLOAT, counted_loop, pointer
+from minitorch_style.kernels.tile_ir import counted_loop, pointer
 from minitorch_style.kernels.tile_modes import ACCUMULATE, GATED
 
-SHORT = ir.IntType(16)
+SHORT = 2  # bytes of a code
 CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))  # the window in row order: its n-th has code n in an index
 
 
@@ -29,32 +29,13 @@ def supports(kernel: tuple[int, ...], size: tuple[int, int, int]) -> bool:
     return jit_enabled and kernel == (2, 2, 2, 2, 0, 0) and size[0] % 2 == size[1] % 2 == 0
 
 
-def _vectors(lanes: int) -> tuple[Any, Any]:
-    """The types of `lanes` channels and of as many codes."""
-    return ir.VectorType(FLOAT, lanes), ir.VectorType(SHORT, lanes)
-
-
-def _load(builder: Any, place: Any, kind: Any, align: int) -> Any:
-    value = builder.load(builder.bitcast(place, kind.as_pointer()))
-    value.align = align
-    return value
-
-
-def _store(builder: Any, value: Any, place: Any, align: int) -> None:
-    builder.store(value, builder.bitcast(place, value.type.as_pointer())).align = align
-
-
-def _constant(kind: Any, value: float) -> Any:
-    return ir.Constant(kind, [value] * kind.count)
-
-
 def _over_row(
     builder: Any,
     columns: Any,
     channels: Any,
     pixels: list[Any],
     halved: list[Any],
-    body: Callable[[list[Any], int], None],
+    body: Callable[[Vectors, list[Any]], None],
     fixed: tuple[Any, ...] = (),
 ) -> None:
     """Calls `body` with pointers for every `LANES` channels of every output pixel of a row, then for each that is left:
@@ -65,7 +46,7 @@ def _over_row(
     def over_columns(places: list[Any], _: list[Any]) -> list[Any]:
         def over_channels(lanes: int) -> Callable[[list[Any], list[Any]], list[Any]]:
             def one(inner: list[Any], _: list[Any]) -> list[Any]:
-                body(inner, lanes)
+                body(Vectors(builder, lanes, SHORT), inner)
                 return [pointer(builder, place, INDEX(lanes)) for place in inner]
 
             return one
@@ -88,23 +69,15 @@ def _forward(average: bool) -> Any:
             x_row, channels, columns = arguments[2:5]
             source, target, where = (place_of(context, builder, signature, arguments, at, at + 1) for at in (0, 5, 7))
 
-            def body(places: list[Any], lanes: int) -> None:
-                floats, shorts = _vectors(lanes)
+            def body(v: Vectors, places: list[Any]) -> None:
                 x_c, o_c, i_c = places
-                values = [_load(builder, pixel(builder, x_c, x_row, channels, *at), floats, 4) for at in CORNERS]
-                best = values[0]
+                values = [v.load(pixel(builder, x_c, x_row, channels, *at)) for at in CORNERS]
                 if average:
-                    for value in values[1:]:
-                        best = builder.fadd(best, value)
-                    _store(builder, builder.fmul(best, _constant(floats, 0.25)), o_c, 4)
+                    v.store(v.times(0.25, functools.reduce(v.add, values)), o_c)
                     return
-                code = _constant(shorts, 0)
-                for number, value in enumerate(values[1:], start=1):
-                    larger = builder.fcmp_ordered(">", value, best)
-                    best = builder.select(larger, value, best)
-                    code = builder.select(larger, _constant(shorts, number), code)
-                _store(builder, best, o_c, 4)
-                _store(builder, code, i_c, 2)
+                best, code = v.largest(values)
+                v.store(best, o_c)
+                v.store(code, i_c)
 
             _over_row(builder, columns, channels, [source], [target, where], body)
             return context.get_dummy_value()
@@ -138,30 +111,25 @@ def _backward(average: bool, mode: int) -> Any:
                 place_of(context, builder, signature, arguments, at, at + 1) for at in (0, 2, 4, 9, 12)
             )
 
-            def body(places: list[Any], lanes: int) -> None:
-                floats, shorts = _vectors(lanes)
+            def body(v: Vectors, places: list[Any]) -> None:
                 x_c, g_c, d_c, i_c, s_c = places
-                gradient = _load(builder, d_c, floats, 4)
-                zero = _constant(floats, 0.0)
+                gradient = v.load(d_c)
                 if average:
-                    gradient = builder.fmul(gradient, _constant(floats, 0.25))
+                    gradient = v.times(0.25, gradient)
                 else:
-                    code = _load(builder, i_c, shorts, 2)
+                    code = v.load(i_c, v.codes)
                 if mode & GATED:
-                    factor = _load(builder, s_c, floats, 4)
+                    factor = v.load(s_c)
                 for number, at in enumerate(CORNERS):
                     value = gradient
                     if not average:
-                        chosen = builder.icmp_signed("==", code, _constant(shorts, number))
-                        value = builder.select(chosen, gradient, zero)
+                        value = builder.select(builder.icmp_signed("==", code, v.code(number)), gradient, v.zero)
                     place = pixel(builder, x_c, x_row, channels, *at)
                     if mode & ACCUMULATE:
-                        value = builder.fadd(value, _load(builder, place, floats, 4))
+                        value = v.add(value, v.load(place))
                     if mode & GATED:
-                        sign = _load(builder, pixel(builder, g_c, g_row, channels, *at), floats, 4)
-                        positive = builder.fcmp_ordered(">", sign, zero)
-                        value = builder.select(positive, value, builder.fmul(value, factor))
-                    _store(builder, value, place, 4)
+                        value = v.sloped(value, v.load(pixel(builder, g_c, g_row, channels, *at)), factor)
+                    v.store(value, place)
 
             _over_row(builder, columns, channels, [target, gates], [source, where], body, (slopes,))
             return context.get_dummy_value()

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from minitorch_style.kernels.numba_ops.compilation import intrinsic, parallel_kernel, prange, types
+from minitorch_style.kernels.numba_ops.lanes import Vectors
 from minitorch_style.kernels.numba_ops.microkernel import gemm_tile
 from minitorch_style.kernels.numba_ops.places import INDEX, place_of
 from minitorch_style.kernels.numba_ops.tiles import finish
-from minitorch_style.kernels.numba_ops.winograd_lines import Vectors
 from minitorch_style.kernels.tile_ir import counted_loop, pointer
 from minitorch_style.kernels.tile_modes import RAW
 

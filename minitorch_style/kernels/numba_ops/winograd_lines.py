@@ -1,60 +1,13 @@
-"""What all of Winograd's transforms are made of, in LLVM IR: vectors of channels, windows to points and points to outputs."""
+"""What all of Winograd's transforms are made of, in LLVM IR: windows to points and points to outputs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from llvmlite import ir
-
-from minitorch_style.kernels.numba_ops.compilation import LANES, VECTOR_WIDTH
+from minitorch_style.kernels.numba_ops.lanes import Vectors
 from minitorch_style.kernels.numba_ops.places import INDEX
-from minitorch_style.kernels.tile_ir import FLOAT, counted_loop, fmuladd, pointer
-
-
-class Vectors:
-    """Arithmetic on vectors of `lanes` channels in an LLVM builder, as far as the transforms need it. `bytes` is the type
-    of as many codes."""
-
-    def __init__(self, builder: Any, lanes: int) -> None:
-        self.builder, self.lanes = builder, lanes
-        self.type, self.bytes = ir.VectorType(FLOAT, lanes), ir.VectorType(ir.IntType(8), lanes)
-        self.fma = fmuladd(builder.module, self.type)
-        self.zero = self.constant(0.0)
-
-    def constant(self, value: float) -> Any:
-        return ir.Constant(self.type, [value] * self.lanes)
-
-    def code(self, value: int) -> Any:
-        return ir.Constant(self.bytes, [value] * self.lanes)
-
-    def scaled(self, factor: float, a: Any, b: Any) -> Any:
-        """factor · a + b."""
-        return self.builder.call(self.fma, [self.constant(factor), a, b])
-
-    def add(self, a: Any, b: Any) -> Any:
-        return self.builder.fadd(a, b)
-
-    def sub(self, a: Any, b: Any) -> Any:
-        return self.builder.fsub(a, b)
-
-    def times(self, factor: float, a: Any) -> Any:
-        return self.builder.fmul(self.constant(factor), a)
-
-    def sloped(self, value: Any, sign: Any, slope: Any) -> Any:
-        """value where sign > 0, else slope · value."""
-        positive = self.builder.fcmp_ordered(">", sign, self.zero)
-        return self.builder.select(positive, value, self.builder.fmul(value, slope))
-
-    def load(self, place: Any, kind: Any = None) -> Any:
-        kind = kind or self.type
-        loaded = self.builder.load(self.builder.bitcast(place, kind.as_pointer()))
-        loaded.align = 1 if kind is self.bytes else 4
-        return loaded
-
-    def store(self, value: Any, place: Any) -> None:
-        align = 1 if value.type is self.bytes else 4
-        self.builder.store(value, self.builder.bitcast(place, value.type.as_pointer())).align = align
+from minitorch_style.kernels.tile_ir import pointer
 
 
 def _input_line(v: Vectors, d: list[Any]) -> list[Any]:
@@ -114,20 +67,3 @@ def store_inside(builder: Any, down: Any, across: Any, side: int, store: Callabl
             inside = [builder.icmp_signed(">", count, INDEX(at)) for count, at in ((down, i), (across, j))]
             with builder.if_then(builder.and_(*inside)):
                 store(i, j)
-
-
-def over_channels(builder: Any, channels: Any, places: list[Any], body: Callable[[Vectors, list[Any]], None]) -> None:
-    """Calls `body` with pointers into `places` for every vector of channels: whole registers, then what is left in
-    vectors of `LANES`."""
-
-    def loop(lanes: int) -> Callable[[list[Any], list[Any]], list[Any]]:
-        def one(pointers: list[Any], _: list[Any]) -> list[Any]:
-            body(Vectors(builder, lanes), pointers)
-            return [pointer(builder, place, INDEX(lanes)) for place in pointers]
-
-        return one
-
-    places = counted_loop(builder, builder.sdiv(channels, INDEX(VECTOR_WIDTH)), places, loop(VECTOR_WIDTH), [])
-    if VECTOR_WIDTH > LANES:
-        left = builder.sdiv(builder.srem(channels, INDEX(VECTOR_WIDTH)), INDEX(LANES))
-        counted_loop(builder, left, places, loop(LANES), [])

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from minitorch_style.kernels.numba_ops.compilation import intrinsic, types
+from minitorch_style.kernels.numba_ops.lanes import Vectors, over_channels
 from minitorch_style.kernels.numba_ops.places import pixel, place_of
-from minitorch_style.kernels.numba_ops.winograd_lines import Vectors, outputs, over_channels, store_inside, store_points
+from minitorch_style.kernels.numba_ops.winograd_lines import outputs, store_inside, store_points
 
 
 def _pooled_output(average: bool) -> Any:
@@ -32,11 +33,7 @@ def _pooled_output(average: bool) -> Any:
             ]
 
             def largest(v: Vectors, values: list[Any], bias: Any, slope: Any) -> tuple[Any, Any]:
-                best, code = values[0], v.code(0)
-                for number, value in enumerate(values[1:], start=1):
-                    larger = builder.fcmp_ordered(">", value, best)
-                    best = builder.select(larger, value, best)
-                    code = builder.select(larger, v.code(number), code)
+                best, code = v.largest(values)
                 best = v.add(best, bias)
                 return v.sloped(best, best, slope), code
 
@@ -90,7 +87,7 @@ def _unpooled_input(average: bool) -> Any:
                     """Pixel (i, j) of the window: number `number` of the four behind a pooled pixel."""
                     down, across, number = (i + 1) // 2, (j + 1) // 2, 2 * ((i + 1) % 2) + (j + 1) % 2
                     value = v.load(pixel(builder, x_c, x_row, channels, down, across))
-                    code = v.load(pixel(builder, k_c, k_row, channels, down, across), v.bytes)
+                    code = v.load(pixel(builder, k_c, k_row, channels, down, across), v.codes)
                     if not average:
                         return builder.select(builder.icmp_signed("==", code, v.code(number)), value, v.zero)
                     value = v.times(0.25, value)

@@ -6,8 +6,9 @@ from __future__ import annotations
 from typing import Any
 
 from minitorch_style.kernels.numba_ops.compilation import intrinsic, types
+from minitorch_style.kernels.numba_ops.lanes import Vectors, over_channels
 from minitorch_style.kernels.numba_ops.places import pixel, place_of
-from minitorch_style.kernels.numba_ops.winograd_lines import Vectors, outputs, over_channels, store_inside, store_points
+from minitorch_style.kernels.numba_ops.winograd_lines import outputs, store_inside, store_points
 
 
 @intrinsic

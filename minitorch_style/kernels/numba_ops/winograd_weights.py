@@ -12,9 +12,9 @@ from llvmlite import ir
 from minitorch_style.kernels.buffers import Array, aligned
 from minitorch_style.kernels.numba_ops.compilation import LANES, intrinsic, kernel, types
 from minitorch_style.kernels.numba_ops.direct import pack_panels
+from minitorch_style.kernels.numba_ops.lanes import Vectors, over_channels
 from minitorch_style.kernels.numba_ops.places import INDEX, place_of
 from minitorch_style.kernels.numba_ops.rows import copy_rows
-from minitorch_style.kernels.numba_ops.winograd_lines import Vectors, over_channels
 from minitorch_style.kernels.tile_ir import FLOAT, counted_loop, pointer
 
 G = np.array(
