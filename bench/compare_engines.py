@@ -2,7 +2,8 @@
 
     python -m bench.compare_engines [--models vgg16 distilled enet] [--sizes 256 512] [--repeat 15] [--threads 2]
 
-Each round times every engine once, so that whatever else the machine does falls on all alike; medians are compared.
+Each round times every engine once, so that whatever else the machine does falls on all alike: a ratio is the median of
+those of the rounds.
 Before its turn an engine waits until the threads of the one before it have gone to sleep, and runs once without being
 timed: an iteration among others is what a transfer consists of, and what is compared.
 Outputs are checked to be equal first. Needs PyTorch; ONNX Runtime (with onnx and onnxscript) where installed; is run by
@@ -15,6 +16,7 @@ import argparse
 import importlib.util
 import json
 import logging
+import operator
 import platform
 import statistics
 import tempfile
@@ -152,7 +154,7 @@ def onnx_engine(module: nn.Module, picture: torch.Tensor) -> Engine:
     return lambda: session.run(None, feed)
 
 
-def medians(candidates: dict[str, Engine], repeat: int) -> dict[str, float]:
+def rounds(candidates: dict[str, Engine], repeat: int) -> dict[str, list[float]]:
     """Milliseconds, engines in turn."""
     times: dict[str, list[float]] = {name: [] for name in candidates}
     for engine in candidates.values():
@@ -164,7 +166,7 @@ def medians(candidates: dict[str, Engine], repeat: int) -> dict[str, float]:
             begun = time.perf_counter()
             engine()
             times[name].append(1e3 * (time.perf_counter() - begun))
-    return {name: statistics.median(values) for name, values in times.items()}
+    return times
 
 
 def processor() -> str:
@@ -189,10 +191,12 @@ def main() -> None:
         for model, size in tqdm([(model, size) for model in options.models for size in options.sizes]):
             torch._dynamo.reset()
             for what, candidates in zip(("forward", "loss + gradient"), engines(model, size), strict=True):
-                found = medians(candidates, options.repeat)
+                found = rounds(candidates, options.repeat)
                 ours = found.pop("minitorch")
-                rows.append({"model": model, "size": size, "what": what, "minitorch_ms": ours, "others_ms": found,
-                             "ratio_to_best": min(found.values()) / ours})  # fmt: skip
+                ratios = {name: statistics.median(map(operator.truediv, times, ours)) for name, times in found.items()}
+                others = {name: statistics.median(times) for name, times in found.items()}
+                rows.append({"model": model, "size": size, "what": what, "minitorch_ms": statistics.median(ours),
+                             "others_ms": others, "ratios": ratios, "ratio_to_best": min(ratios.values())})  # fmt: skip
     record = {"processor": processor(), "threads": options.threads, "repeat": options.repeat,
               "torch": torch.__version__, "rows": rows}  # fmt: skip
     RESULTS.mkdir(exist_ok=True)

@@ -16,7 +16,7 @@ def engines() -> str:
     lines = [
         f"Milliseconds on {record['threads']} threads of one {record['processor']}, medians of {record['repeat']} rounds "
         "in which every engine runs in turn (`python -m bench.compare_engines`). The machine is shared and noisy: only "
-        "ratios count.",
+        "ratios count, medians of those of the rounds.",
         "",
         "| network | size | what | minitorch | PyTorch NCHW / channels_last / compiled | ONNX Runtime | best of them over ours |",
         "|---|---|---|---|---|---|---|",

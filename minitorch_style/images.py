@@ -155,9 +155,10 @@ def _finished(image: Image.Image, alpha: Image.Image | None, notes: tuple[str, .
 
 
 def resized(pixels: Array, size: tuple[int, int], how: str = "bicubic") -> Array:
-    """(H, W, C) stretched to `size` (height, width), each channel in full precision, bicubic or bilinear."""
+    """(H, W, C) stretched to `size` (height, width), each channel in full precision, bicubic or bilinear; `pixels`
+    themselves where they have that size."""
     if pixels.shape[:2] == size:
-        return pixels.copy()
+        return pixels
     if not PILLOW:
         return netpbm.resample(pixels, size)
     resampling = Image.Resampling[how.upper()]

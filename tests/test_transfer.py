@@ -12,6 +12,7 @@ import minitorch_style as ms
 from minitorch_style import transfer
 from minitorch_style.errors import SettingsError, ShapeError
 from minitorch_style.estimate import require_memory
+from minitorch_style.optimizers import OPTIMIZERS
 from minitorch_style.settings import Settings
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
@@ -49,6 +50,15 @@ def test_the_same_arguments_give_the_same_picture(network: ms.Network, photo: np
     first, second = (ms.stylize(photo, painting, network=network, **options).image for _ in range(2))
     assert np.array_equal(first, second)
     assert not np.array_equal(first, ms.stylize(photo, painting, network=network, **{**options, "seed": 4}).image)
+
+
+@pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS))
+@pytest.mark.parametrize("init", ["content", "style"])
+def test_the_callers_pictures_stay_as_they_are(network: ms.Network, optimizer: str, init: str) -> None:
+    photo, painting = np.random.default_rng(0).random((2, 24, 32, 3), np.float32)
+    before = photo.copy(), painting.copy()
+    ms.stylize(photo, painting, network=network, iterations=3, optimizer=optimizer, init=init)
+    assert np.array_equal(photo, before[0]) and np.array_equal(painting, before[1])
 
 
 @pytest.mark.parametrize("model", ["distilled", "enet", "vgg19-quarter"])

@@ -7,14 +7,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from minitorch_style.kernels.numba_ops.compilation import (
-    LANES,
-    intrinsic,
-    jit_enabled,
-    parallel_kernel,
-    prange,
-    types,
-)
+from minitorch_style.kernels.numba_ops.compilation import LANES, intrinsic, jit_enabled, parallel_kernel, prange, types
 from minitorch_style.kernels.numba_ops.lanes import Vectors
 from minitorch_style.kernels.numba_ops.places import INDEX, pixel, place_of
 from minitorch_style.kernels.tile_ir import counted_loop, pointer

@@ -58,11 +58,11 @@ class Vectors:
     def load(self, place: Any, kind: Any = None) -> Any:
         kind = kind or self.type
         loaded = self.builder.load(self.builder.bitcast(place, kind.as_pointer()))
-        loaded.align = self._code_bytes if kind is self.codes else 4
+        loaded.align = self._code_bytes if kind == self.codes else 4
         return loaded
 
     def store(self, value: Any, place: Any) -> None:
-        align = self._code_bytes if value.type is self.codes else 4
+        align = self._code_bytes if value.type == self.codes else 4
         self.builder.store(value, self.builder.bitcast(place, value.type.as_pointer())).align = align
 
 
