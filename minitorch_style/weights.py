@@ -35,15 +35,16 @@ def random_weights(architecture: Architecture, seed: int) -> Weights:
     for node in architecture.nodes:
         for name, shape in node.parameter_shapes().items():
             if isinstance(node.layer, Conv2d | ConvTranspose2d) and name == "weight":
-                value = rng.standard_normal(shape)
-                value *= np.sqrt(2 / np.prod(shape[:3]))
+                value, deviation = np.empty(shape, np.float32), np.sqrt(2 / np.prod(shape[:3]))
+                for line in value:  # not all at once in double
+                    line[...] = rng.standard_normal(line.shape) * deviation
             elif isinstance(node.layer, PReLU):
                 value = np.full(shape, 0.25)
             elif isinstance(node.layer, Binarize):  # 0 or 1, about the middle of a rectified normal value
                 value = np.full(shape, {"threshold": 0.5, "low": 0.0, "high": 1.0}[name])
             else:
                 value = np.full(shape, float(isinstance(node.layer, Affine) and name == "weight"))
-            parameters[f"{node.name}.{name}"] = value.astype(np.float32)
+            parameters[f"{node.name}.{name}"] = np.asarray(value, np.float32)
     source = {"source": f"He initialisation, seed {seed}"}
     return Weights(architecture.name, parameters, IMAGENET, source, trained=False)
 

@@ -20,7 +20,8 @@ Codes: TypeAlias = npt.NDArray[np.int8]
 NO_CODES = np.zeros(1, np.int8)
 FUSED_MAX_WEIGHTS = 128 * 128  # in × out; beyond, the 36 matrices leave no room for tiles in a 1 MB L2
 FUSED_BLOCK_FLOATS = 150_000  # transformed tiles of one thread: about 600 KB
-PHASED_CHUNK_TILES = 128  # more would not stay in an L3 cache, fewer would have the weights made more often
+# 13 MB of them: more would not stay in an L3 cache, fewer would have the weights made more often.
+PHASED_CHUNK_FLOATS = 3_300_000
 PHASED_WIDTH = min(32, microkernel.PANELS[0])
 
 
@@ -102,11 +103,11 @@ class Winograd(Layer):
         count = -(-rows // 4) * -(-columns // 4)
         tile_m = microkernel.tile_rows(side.width)
         padded = -(-side.channels // side.width) * side.width
-        if side.weight is not None:
-            fit = FUSED_BLOCK_FLOATS // (winograd.POINTS * (side.depth + padded))
-            block, copies = min(max(tile_m, fit // tile_m * tile_m), count), threads()
-        else:
-            block, copies = min(PHASED_CHUNK_TILES // tile_m * tile_m, count), 1
+        floats, copies = (PHASED_CHUNK_FLOATS, 1) if side.weight is None else (FUSED_BLOCK_FLOATS, threads())
+        fit = max(1, floats // (winograd.POINTS * (side.depth + padded)) // tile_m) * tile_m
+        if side.weight is None:  # chunks of one size
+            fit = -(-count // -(-count // fit) // tile_m) * tile_m
+        block = min(fit, count)
         capacity = -(-block // tile_m) * tile_m
         # A line more keeps points, and wide rows, from falling into the same few sets of a cache; narrow rows would only grow.
         v_row, m_row = (row + LINE if row > 4 * LINE else row for row in (side.depth, padded))

@@ -30,7 +30,7 @@ def transform_weight(weight: Array) -> tuple[Array, int]:
     packed = []
     for i in range(6):
         for j in range(6):  # point by point: all at once in double would take eight times the weights
-            matrix = np.tensordot(np.outer(G[i], G[j]), weight, axes=2)
+            matrix = np.einsum("ab,abio->io", np.outer(G[i], G[j]), weight)
             packed.append(pack_panels(matrix.astype(np.float32)))
     matrices = aligned(sum(panels.size for panels, _ in packed))
     return np.concatenate([panels for panels, _ in packed], out=matrices), packed[0][1]
