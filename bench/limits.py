@@ -159,7 +159,10 @@ def main() -> None:
         "import_s": seconds("import minitorch_style", 5) - nothing,
         "first_run_s": first,
         "later_run_s": later,
-        "memory_512_vgg16": {"minitorch": int(run(OURS)[0]), "torch": int(run(TORCH)[0])},
+        "memory_512_vgg16": {
+            name: statistics.median(int(run(code)[0]) for _ in range(5))
+            for name, code in (("minitorch", OURS), ("torch", TORCH))
+        },
         "ten_iterations_ms": float(run(TEN)[0]),
         "growth": [],
     }
