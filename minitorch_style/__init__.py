@@ -11,36 +11,55 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from minitorch_style.engine.network import Network, load_network
     from minitorch_style.errors import StyleError
-    from minitorch_style.images import Picture, load_picture
-    from minitorch_style.network import Network, load_network
-    from minitorch_style.objective import Objective
-    from minitorch_style.settings import Settings
-    from minitorch_style.transfer import Result, stylize
+    from minitorch_style.image.io import Picture, load_picture
+    from minitorch_style.style.objective import Objective
+    from minitorch_style.style.targets import ContentTargets, StyleTargets
+    from minitorch_style.transfer.batch import Stylizer
+    from minitorch_style.transfer.job import prepare
+    from minitorch_style.transfer.run import Result, run, stylize
+    from minitorch_style.transfer.settings import Settings
+    from minitorch_style.video.film import stylize_frames
+    from minitorch_style.video.live import Live
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 __all__ = [
+    "ContentTargets",
+    "Live",
     "Network",
     "Objective",
     "Picture",
     "Result",
     "Settings",
     "StyleError",
+    "StyleTargets",
+    "Stylizer",
     "load_network",
     "load_picture",
+    "prepare",
+    "run",
     "stylize",
+    "stylize_frames",
 ]
 
 _HOMES = {
-    "Network": "network",
-    "Objective": "objective",
-    "Picture": "images",
-    "Result": "transfer",
-    "Settings": "settings",
+    "ContentTargets": "style.targets",
+    "Live": "video.live",
+    "Network": "engine.network",
+    "Objective": "style.objective",
+    "Picture": "image.io",
+    "Result": "transfer.run",
+    "Settings": "transfer.settings",
     "StyleError": "errors",
-    "load_network": "network",
-    "load_picture": "images",
-    "stylize": "transfer",
+    "StyleTargets": "style.targets",
+    "Stylizer": "transfer.batch",
+    "load_network": "engine.network",
+    "load_picture": "image.io",
+    "prepare": "transfer.job",
+    "run": "transfer.run",
+    "stylize": "transfer.run",
+    "stylize_frames": "video.film",
 }
 
 

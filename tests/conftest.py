@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minitorch_style.hdf5 import save_weights
-from minitorch_style.networks import architecture
-from minitorch_style.weights import Weights, random_weights
+from minitorch_style.nn.registry import architecture
+from minitorch_style.weights.hdf5 import save_weights
+from minitorch_style.weights.weights import Weights, random_weights
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -47,5 +47,5 @@ def weight_file(tmp_path: Path) -> Path:
     """A weight file of `distilled`, random but honest."""
     path = tmp_path / "distilled.h5"
     weights = random_weights(architecture("distilled"), 0)
-    save_weights(path, Weights(weights.network, weights.parameters, weights.normalisation, {"source": "a test"}, True))
+    save_weights(path, Weights(weights.network, weights.parameters, weights.normalization, {"source": "a test"}, True))
     return path

@@ -67,9 +67,62 @@ def leaky(x: Array, slope: Array) -> Array:
     return np.where(x > 0, x, x * slope)
 
 
+def weighted_sums(x: Array, first: Array, weights: Array) -> Array:
+    """out[i] = Σ_k weights[i, k] · x[first[i] + k]."""
+    y = np.zeros((len(first), *x.shape[1:]))
+    for i, start in enumerate(first):
+        for k in range(weights.shape[1]):
+            y[i] += np.float64(weights[i, k]) * x[start + k].astype(np.float64)
+    return y
+
+
 def gram(x: Array) -> Array:
     flat = x.reshape(-1, x.shape[-1]).astype(np.float64)
     return flat.T @ flat
+
+
+def nearest(queries: Array, keys: Array, bias: Array) -> Array:
+    """The first j with the least bias[j] − ⟨query, key j⟩."""
+    return np.array([np.argmin(bias - keys.astype(np.float64) @ query.astype(np.float64)) for query in queries])
+
+
+def patch_distance(picture: Array, y: int, x: int, source: Array, match: int, side: int) -> float:
+    """Σ (picture − source)² over the patch at (y, x) and the one whose corner has the flat number `match`."""
+    v, u = divmod(int(match), source.shape[1])
+    difference = picture[y : y + side, x : x + side].astype(np.float64) - source[v : v + side, u : u + side]
+    return float(np.sum(difference**2))
+
+
+def sweep(picture: Array, source: Array, field: Array, penalty: Array, side: int, forward: bool) -> Array:
+    """The field after one sweep: one patch after the other, offered the matches of the one above or below, left or right."""
+    field, width = field.astype(np.int64), source.shape[1]
+    sign = 1 if forward else -1
+    rows, columns = field.shape
+    for y in range(rows)[::sign]:
+        for x in range(columns)[::sign]:
+            for dy, dx, shift in ((sign, 0, width), (0, sign, 1)):
+                if not (0 <= y - dy < rows and 0 <= x - dx < columns):
+                    continue
+                match = field[y - dy, x - dx] + sign * shift
+                if not 0 <= match < len(penalty) or not np.isfinite(penalty[match]):
+                    continue
+                old, new = (patch_distance(picture, y, x, source, m, side) + penalty[m] for m in (field[y, x], match))
+                if new < old:
+                    field[y, x] = match
+    return field
+
+
+def vote(source: Array, field: Array, weight: Array, side: int, skip: int, before: Array) -> Array:
+    """Each pixel's weighted mean over the patches that cover it, without `skip` pixels at their edges; as `before` where
+    there is none."""
+    total, share = np.zeros(before.shape), np.zeros((*before.shape[:2], 1))
+    for y, x in np.ndindex(*field.shape):
+        v, u = divmod(int(field[y, x]), source.shape[1])
+        for a in range(skip, side - skip):
+            for b in range(skip, side - skip):
+                total[y + a, x + b] += float(weight[y, x]) * source[v + a, u + b].astype(np.float64)
+                share[y + a, x + b] += float(weight[y, x])
+    return np.where(share > 0, total / np.where(share > 0, share, 1), before)
 
 
 def relative_error(found: Array, expected: Array) -> float:

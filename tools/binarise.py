@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from minitorch_style.binarise import binarised
 from minitorch_style.errors import StyleError
-from minitorch_style.hdf5 import load_weights, network_of, save_weights
-from minitorch_style.networks import architecture
+from minitorch_style.nn.registry import architecture
+from minitorch_style.weights.hdf5 import load_weights, network_of, save_weights
+from tools.binarization import binarized
 from tools.training.data import read_split
 
 PICTURES = 24
@@ -35,7 +35,7 @@ def main() -> int:
         pictures = [
             photo.pixels.astype(np.float32) / np.float32(255) for photo in read_split(options.data, "train")[:PICTURES]
         ]
-        made = binarised(full, architecture(options.network), pictures)
+        made = binarized(full, architecture(options.network), pictures)
         provenance = {
             **full.provenance,
             "source": f"{full.network}, its filters binarised by tools/binarise.py: {full.provenance.get('source', '')}",

@@ -1,24 +1,27 @@
 """Makes the pictures of the README: the main job on our own example pair, and on real photographs and paintings.
 
-    python tools/render_gallery.py [--pictures FOLDER] [--weights NAME=FILE …]
+    python -m tools.render_gallery [--pictures FOLDER --vgg19 FILE]
 
 docs/result.jpg is examples/photo.jpg, examples/painting.jpg and what `stylize` makes of them, side by side. With
---pictures (the folder of content_* and style_* files) docs/gallery.jpg shows a row a pair and a column a model.
+--pictures (the folder of content_* and style_* files) docs/gallery.jpg shows a row a pair and a column a preset; the last
+is the yardstick, the method of Gatys et al. coarse to fine with a real VGG-19 (made by `weights convert`).
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from PIL import Image
+
+import minitorch_style as ms
+from bench.looks.sheet import draw
+from minitorch_style.arrays import Float32
+from minitorch_style.image.io import load_picture
+from minitorch_style.transfer.settings import PRESETS
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-import minitorch_style as ms  # noqa: E402  (found from the checkout that this file is in)
 
 PAIRS = [
     ("content_tubingen.jpg", "style_van_gogh_starry_night_1889.jpg"),
@@ -26,54 +29,38 @@ PAIRS = [
     ("content_astronaut.png", "style_kandinsky_composition_vii_1913.jpg"),
     ("content_tubingen.jpg", "style_van_gogh_wheat_field_1889.jpg"),
 ]
-HEIGHT = 200
+SIZE, HEIGHT = 512, 170
+SHOWN = "instant", "default", "best"
+YARDSTICK = {"method": "gram", "model": "vgg19", "scales": 3, "iterations": 60}
 
 
-def tile(image: Image.Image | np.ndarray, height: int, width: int) -> Image.Image:
-    """The middle of a picture, filling height × width."""
-    picture = image if isinstance(image, Image.Image) else Image.fromarray(image)
-    factor = max(height / picture.height, width / picture.width)
-    picture = picture.convert("RGB").resize((round(picture.width * factor), round(picture.height * factor)))
-    left, top = (picture.width - width) // 2, (picture.height - height) // 2
-    return picture.crop((left, top, left + width, top + height))
-
-
-def sheet(rows: list[list[Image.Image | np.ndarray]], height: int, width: int) -> Image.Image:
-    page = Image.new("RGB", (len(rows[0]) * (width + 4) - 4, len(rows) * (height + 4) - 4), "white")
-    for i, row in enumerate(rows):
-        for j, picture in enumerate(row):
-            page.paste(tile(picture, height, width), (j * (width + 4), i * (height + 4)))
-    return page
+def painted(photo: Path, painting: Path, settings: dict[str, Any]) -> Float32:
+    """(H, W, 3) in [0, 1]."""
+    return ms.stylize(photo, painting, **settings).image / np.float32(255)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=Path)
-    parser.add_argument("--weights", nargs="*", default=[], metavar="NAME=FILE")
+    parser.add_argument("--vgg19", type=Path, help="weights of the real VGG-19")
     options = parser.parse_args()
-    photo, painting = ROOT / "examples" / "photo.jpg", ROOT / "examples" / "painting.jpg"
-    result = ms.stylize(photo, painting)
-    sheet([[Image.open(photo), Image.open(painting), result.image]], 256, 384).save(
-        ROOT / "docs" / "result.jpg", quality=88
-    )
-    if options.pictures:
-        models: dict[str, str | None] = {ms.Settings().model: None}
-        models.update(entry.split("=", 1) for entry in options.weights)
-        networks = [ms.load_network(name, file, pooling=ms.Settings().pooling) for name, file in models.items()]
-        rows: list[list[Image.Image | np.ndarray]] = []
-        for content, style in PAIRS:
-            files = options.pictures / content, options.pictures / style
-            made = []
-            for network in networks:
-                result = ms.stylize(*files, network=network, size=384)
-                first, last = result.history[0].loss, result.history[-1].best_loss
-                print(
-                    f"{content} {style} {network.name}: loss {first:.4g} → {last:.4g}, {result.seconds:.1f} s",
-                    flush=True,
-                )
-                made.append(result.image)
-            rows.append([Image.open(files[0]), Image.open(files[1]), *made])
-        sheet(rows, HEIGHT, HEIGHT * 4 // 3).save(ROOT / "docs" / "gallery.jpg", quality=82)
+    if options.pictures is None:
+        pair = ROOT / "examples" / "photo.jpg", ROOT / "examples" / "painting.jpg"
+        seen = [load_picture(file, SIZE).pixels for file in pair]
+        shown = [("photo", seen[0]), ("painting", seen[1]), ("result", painted(*pair, {}))]
+        draw([shown], ROOT / "docs" / "result.jpg", 256)
+        return
+    columns = {f"--preset {name}" if name != "default" else name: {**PRESETS[name], "size": SIZE} for name in SHOWN}
+    if options.vgg19 is not None:
+        columns["real VGG-19, Gatys"] = {**YARDSTICK, "size": SIZE, "weights": str(options.vgg19)}
+    rows = []
+    for content, style in PAIRS:
+        files = options.pictures / content, options.pictures / style
+        photo, painting = (load_picture(file, SIZE).pixels for file in files)
+        made = [(name, painted(*files, settings)) for name, settings in columns.items()]
+        rows.append([("photo", photo), ("painting", painting), *made])
+        print(content, style, flush=True)
+    draw(rows, ROOT / "docs" / "gallery.jpg", HEIGHT)
 
 
 if __name__ == "__main__":

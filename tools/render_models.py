@@ -1,4 +1,4 @@
-"""Makes docs/models.jpg: every bundled model on one pair, a row a model, after 1, 10 and 100 iterations.
+"""Makes docs/models.jpg: every bundled model on one pair, a row a model: the default method, and Gatys' (`gram`).
 
 python -m tools.render_models PHOTO PAINTING [--models NAME …]
 """
@@ -6,40 +6,24 @@ python -m tools.render_models PHOTO PAINTING [--models NAME …]
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-from PIL import Image, ImageDraw
+from bench.looks.sheet import draw
+from minitorch_style.image.io import load_picture
+from tools.render_gallery import ROOT, painted
 
-import minitorch_style as ms
-from minitorch_style.transfer import Iteration
-from tools.render_gallery import ROOT, sheet
-
-MARKS = (1, 10, 100)
-MODELS = ("segnet", "enet", "distilled", "distilled-perceptual", "segnet-bwn", "perceptual-bwn", "perceptual-xnor")
-SIZE, HEIGHT, WIDTH = 320, 180, 240
-
-
-def marked(model: str, photo: Path, painting: Path) -> list[np.ndarray]:
-    """The pictures at MARKS."""
-    seen: list[np.ndarray] = []
-
-    def look(iteration: Iteration, picture: Callable[[], np.ndarray]) -> None:
-        if iteration.number in MARKS:
-            seen.append(picture())
-
-    # A network of steps has no slope that a line search could follow.
-    method = "sgd" if model.endswith("-xnor") else "lbfgs"
-    ms.stylize(photo, painting, progress=look, model=model, size=SIZE, iterations=max(MARKS), optimizer=method)
-    return seen
-
-
-def named(text: str) -> Image.Image:
-    """A white tile with a name on it."""
-    page = Image.new("RGB", (WIDTH, HEIGHT), "white")
-    ImageDraw.Draw(page).text((WIDTH // 2, HEIGHT // 2), text, "black", anchor="mm", font_size=20)
-    return page
+MODELS = (
+    "distilled-perceptual",
+    "distilled-wide",
+    "quarter",
+    "segnet",
+    "distilled",
+    "enet",
+    "segnet-bwn",
+    "perceptual-bwn",
+    "perceptual-xnor",
+)
+SIZE, HEIGHT = 384, 190
 
 
 def main() -> None:
@@ -48,14 +32,15 @@ def main() -> None:
     parser.add_argument("painting", type=Path)
     parser.add_argument("--models", nargs="+", default=list(MODELS))
     options = parser.parse_args()
-    first: list[Image.Image | np.ndarray] = [
-        named("photo, painting"),
-        Image.open(options.photo),
-        Image.open(options.painting),
-    ]
-    rows = [[*first, named("after 1, 10, 100")]]
-    rows += [[named(model), *marked(model, options.photo, options.painting)] for model in options.models]
-    sheet(rows, HEIGHT, WIDTH).save(ROOT / "docs" / "models.jpg", quality=82)
+    files = options.photo, options.painting
+    rows = [[(name, load_picture(file, SIZE).pixels) for name, file in zip(("photo", "painting"), files, strict=True)]]
+    for model in options.models:
+        # A network of steps has no slope that a line search could follow.
+        optimizer = "sgd" if model.endswith("-xnor") else "lbfgs"
+        ways = {model: {}, f"{model}, --preset gram": {"method": "gram", "optimizer": optimizer}}
+        rows.append([(name, painted(*files, {**way, "model": model, "size": SIZE})) for name, way in ways.items()])
+        print(model, flush=True)
+    draw(rows, ROOT / "docs" / "models.jpg", HEIGHT)
 
 
 if __name__ == "__main__":

@@ -16,14 +16,16 @@ from typing import Any
 import numpy as np
 
 from minitorch_style.cli.threads import add_threads, limited
+from minitorch_style.cli.values import whole
+from minitorch_style.engine.network import load_network
 from minitorch_style.errors import SettingsError
-from minitorch_style.kernels import KERNEL_SETS
-from minitorch_style.network import load_network
-from minitorch_style.networks import NETWORKS
-from minitorch_style.objective import Objective
-from minitorch_style.optimizers import OPTIMIZERS, optimizer
-from minitorch_style.profile import profile
+from minitorch_style.kernels import KERNEL_SETS, vector_ops
+from minitorch_style.nn.registry import NETWORKS
+from minitorch_style.optimizers import OPTIMIZERS, minimize, optimizer
+from minitorch_style.style.objective import Objective
+from minitorch_style.transfer.profile import profile
 
+MOST_REPEATS, MOST_PIXELS = 10_000, 8192
 HELP = "Measure a network on this machine: medians over repeated runs on random pictures."
 
 
@@ -35,8 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="network to measure (default: distilled)",
     )
-    parser.add_argument("--size", type=int, default=256, metavar="PX", help="side of the square picture (default: 256)")
-    parser.add_argument("--repeat", type=int, default=20, metavar="R", help="measurements of each (default: 20)")
+    parser.add_argument(
+        "--size", type=whole, default=256, metavar="PX", help="side of the square picture (default: 256)"
+    )
+    parser.add_argument("--repeat", type=whole, default=20, metavar="R", help="measurements of each (default: 20)")
     parser.add_argument("--kernels", choices=KERNEL_SETS, default="auto")
     parser.add_argument("--optimizer", choices=list(OPTIMIZERS), default="lbfgs")
     parser.add_argument("--profile", action="store_true", help="each step's milliseconds and GFLOP/s, forward and back")
@@ -66,8 +70,8 @@ def _compile_seconds(model: str, kernels: str) -> float:
     """How much longer the first loss and gradient of all take than the second, in a process with an empty cache."""
     code = (
         "import time, numpy as np\n"
-        "from minitorch_style.network import load_network\n"
-        "from minitorch_style.objective import Objective\n"
+        "from minitorch_style.engine.network import load_network\n"
+        "from minitorch_style.style.objective import Objective\n"
         f"network, x = load_network({model!r}, 'random:0', {kernels!r}), np.full((64, 64, 3), 0.5, np.float32)\n"
         "def once():\n"
         "    begun = time.perf_counter()\n"
@@ -110,7 +114,7 @@ def measure(model: str, size: int, repeat: int, kernels: str, method: str) -> di
             shares.append(iterations[-1] - spent[0])
         spent[0], last[0] = 0.0, time.perf_counter()
 
-    optimizer(method)(timed, x, repeat + 1, after, network.kernels)
+    minimize(optimizer(method, vector_ops(network.kernels.name)), timed, x, repeat + 1, after)
     return {
         "model": model,
         "size": size,
@@ -147,8 +151,8 @@ def _profile(options: argparse.Namespace) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    if options.repeat < 2 or options.size < 16:
-        raise SettingsError("--repeat must be at least 2 and --size at least 16")
+    if not 2 <= options.repeat <= MOST_REPEATS or not 16 <= options.size <= MOST_PIXELS:
+        raise SettingsError(f"--repeat must be from 2 to {MOST_REPEATS} and --size from 16 to {MOST_PIXELS}")
     if options.profile:
         with limited(options.threads):
             _profile(options)

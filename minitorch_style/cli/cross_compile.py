@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-from minitorch_style.crosscompile import MODELS, make_bundle
+from minitorch_style.cli.streams import say
+from minitorch_style.deploy.bundle import MODELS, make_bundle
 
 HELP = "Make a folder for a board with Python and NumPy: the package, weights, kernels for its processor."
 
@@ -24,6 +24,5 @@ def run(options: argparse.Namespace) -> int:
     package = make_bundle(options.target, options.output, options.models)
     if not options.quiet:
         size = sum(path.stat().st_size for path in package.rglob("*") if path.is_file())
-        print(f"{package}: {size / 1e6:.1f} MB; on the board, in {options.output}: python3 -m minitorch_style stylize …",
-              file=sys.stderr)  # fmt: skip
+        say(f"{package}: {size / 1e6:.1f} MB; on the board, in {options.output}: python3 -m minitorch_style stylize …")
     return 0

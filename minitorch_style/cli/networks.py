@@ -6,13 +6,13 @@ import argparse
 import json
 from typing import Any
 
+from minitorch_style.engine.plan import Plan
 from minitorch_style.kernels import kernel_set
-from minitorch_style.library import bundled
-from minitorch_style.networks import NETWORKS, architecture
-from minitorch_style.plan import Plan
-from minitorch_style.weights import IMAGENET, random_weights
+from minitorch_style.nn.registry import NETWORKS, architecture
+from minitorch_style.weights.store import bundled
+from minitorch_style.weights.weights import IMAGENET, random_weights
 
-HELP = "List the networks: parameters, operations, receptive reach, memory."
+HELP = "List the networks: parameters, operations, receptive field, memory."
 SIZE = (256, 256)
 
 
@@ -35,7 +35,7 @@ def records() -> list[dict[str, Any]]:
                 "parameters_with_batch_norm": network.parameter_count(),
                 "macs": network.macs(SIZE),
                 "macs_to_taps": network.macs(SIZE, taps),
-                "reach": list(network.reach()),
+                "reach": list(network.receptive_field()),
                 "plan_bytes": plan.nbytes,
                 "bundled": name in weights,
                 "style_layers": list(network.style_layers),

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 import numpy as np
 
+from minitorch_style.cli.streams import say
 from minitorch_style.cli.threads import add_threads, limited
 from minitorch_style.errors import ImageError
-from minitorch_style.images import check_output, load_picture, save_picture
+from minitorch_style.files import require_apart
+from minitorch_style.image.io import load_picture
+from minitorch_style.image.writing import check_output, save_picture
 from minitorch_style.kernels import KERNEL_SETS
-from minitorch_style.networks import DECODERS
-from minitorch_style.segment import load_segmenter, person_probability
-from minitorch_style.settings import SEGMENTER
+from minitorch_style.nn.registry import DECODERS
+from minitorch_style.transfer.memory import available_memory
+from minitorch_style.transfer.region import load_segmenter, person_probability
+from minitorch_style.transfer.settings import SEGMENTER
 
 HELP = "Write a mask of the people in a photo: a grey PNG of its size, 255 where there is a person."
 
@@ -35,14 +38,15 @@ def run(options: argparse.Namespace) -> int:
     check_output(out)
     if out.suffix.lower() != ".png":
         raise ImageError(f"{out}: a mask is written as .png, which loses nothing")
-    if out.resolve() == Path(options.photo).resolve():
-        raise ImageError(f"{out}: the output would replace the photo")
-    picture = load_picture(options.photo)
+    require_apart([out], [options.photo], ImageError)
+    picture = load_picture(options.photo, max_bytes=available_memory())
+    check_output(out, picture.size)
     with limited(options.threads):
         people = person_probability(picture.pixels, load_segmenter(options.model, options.kernels)) > 0.5
-    save_picture(out, np.where(people, 255, 0).astype(np.uint8))
+    with options.signals.deferred():
+        save_picture(out, np.where(people, 255, 0).astype(np.uint8))
     if not options.quiet:
         for note in picture.notes:
-            print(f"note: {note}", file=sys.stderr)
-        print(f"{out} written: {100 * people.mean():.1f} % of the photo is people", file=sys.stderr)
+            say(f"note: {note}")
+        say(f"{out} written: {100 * people.mean():.1f} % of the photo is people")
     return 0

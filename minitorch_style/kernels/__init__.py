@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 from minitorch_style.errors import SettingsError, UnsupportedError
-from minitorch_style.kernels.kernel_set import KernelSet
+from minitorch_style.kernels.api import KernelSet, VectorOps
 
 KERNEL_SETS = ("auto", "numpy", "numba", "native")
 
@@ -31,7 +33,7 @@ def kernel_set(name: str = "auto") -> KernelSet:
     if name == "numba" and not _numba_usable():
         raise UnsupportedError("the numba kernels need the numba package and its compiler (NUMBA_DISABLE_JIT unset)")
     if name == "native" or (name == "auto" and not _numba_usable()):
-        from minitorch_style.kernels.native_set import FOLDER, NativeKernels, find_library
+        from minitorch_style.kernels.native.backend import FOLDER, NativeKernels, find_library
 
         library = find_library()
         if library is not None:
@@ -41,26 +43,59 @@ def kernel_set(name: str = "auto") -> KernelSet:
                 f"no library of native kernels in {FOLDER}; `minitorch_style cross-compile` makes one"
             )
     if name == "numpy" or not _numba_usable():
-        from minitorch_style.kernels.numpy_set import NumpyKernels
+        from minitorch_style.kernels.reference.backend import NumpyKernels
 
         return NumpyKernels()
-    from minitorch_style.kernels.numba_set import NumbaKernels
+    from minitorch_style.kernels.fast.backend import NumbaKernels
 
     return NumbaKernels()
+
+
+def vector_ops(kernels: str = "auto") -> VectorOps:
+    """The vector algebra that goes with a kernel set: compiled for `numba`, else plain NumPy."""
+    if kernels == "numba" or (kernels == "auto" and _numba_usable()):
+        from minitorch_style.kernels.fast import vectors as fast
+
+        return fast
+    from minitorch_style.kernels.reference import vectors as plain
+
+    return plain
 
 
 def threads() -> int:
     """How many threads the fast kernels use; 1 without them."""
     if not _numba_usable():
         return 1
-    from minitorch_style.kernels.numba_ops import compilation
+    from minitorch_style.kernels.fast import threads as shared
 
-    return compilation.threads()
+    return shared.threads()
 
 
 def set_threads(count: int) -> None:
     """How many threads the fast kernels use from now on; without them, nothing to do."""
     if _numba_usable():
-        from minitorch_style.kernels.numba_ops import compilation
+        from minitorch_style.kernels.fast import threads as shared
 
-        compilation.set_threads(count)
+        shared.set_threads(count)
+
+
+def compiled_ahead(
+    rehearse: Callable[[], None], report: Callable[[int, int], None] = lambda done, count: None
+) -> AbstractContextManager[None]:
+    """A context, to be entered as often as one likes, in which the first fast kernel that has to be compiled has all of
+    those compiled that `rehearse()` calls, on all processors: what it does with a kernel set there computes nothing.
+    `report(done, count)` tells how far that is, first with 0; it is not called where no kernel is missing."""
+    if not _numba_usable():
+        return nullcontext()
+    from minitorch_style.kernels.fast import ahead
+
+    return ahead.CompiledAhead(rehearse, report)
+
+
+def notes() -> list[str]:
+    """What a user should know of the cache of compiled kernels."""
+    if not _numba_usable():
+        return []
+    from minitorch_style.kernels.fast.compilation import cache
+
+    return list(cache.notes)

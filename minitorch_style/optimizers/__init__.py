@@ -1,43 +1,30 @@
-"""Optimizers behind one interface: minimize(objective, pixels, iterations, callback, kernels) → Optimum.
+"""Optimizers behind one interface: state = start(f, x), state = step(f, state); `minimize` is the loop over steps.
 
-They know only f(x) → (value, gradient); scaling, restarts and step lengths are their own business.
+They know only f(x) → (loss, gradient) and their own state; scaling, restarts and step lengths are their own business.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any
 
 from minitorch_style.errors import SettingsError
-from minitorch_style.kernels.buffers import Array
-from minitorch_style.kernels.kernel_set import KernelSet
-from minitorch_style.optimizers import adam, lbfgs, lbfgsb, sgd
-from minitorch_style.optimizers.tracking import Callback, Objective, Optimum, Tracked, ignore
+from minitorch_style.kernels.api import VectorOps
+from minitorch_style.optimizers.adam import Adam
+from minitorch_style.optimizers.base import Optimizer, Optimum, State, Stop, Tracked, minimize
+from minitorch_style.optimizers.lbfgs import LBFGS
+from minitorch_style.optimizers.lbfgsb import LBFGSB
+from minitorch_style.optimizers.sgd import SGD
 
-__all__ = ["LINE_SEARCHES", "OPTIMIZERS", "Optimum", "Tracked", "optimizer"]
+__all__ = ["LINE_SEARCHES", "OPTIMIZERS", "Optimizer", "Optimum", "State", "Stop", "Tracked", "minimize", "optimizer"]
 
-
-class Minimize(Protocol):
-    def __call__(
-        self,
-        objective: Objective,
-        pixels: Array,
-        iterations: int,
-        callback: Callback = ignore,
-        kernels: KernelSet | None = None,
-    ) -> Optimum: ...
-
-
-OPTIMIZERS: dict[str, Minimize] = {
-    "lbfgs": lbfgs.minimize,
-    "lbfgsb": lbfgsb.minimize,
-    "adam": adam.minimize,
-    "sgd": sgd.minimize,
-}
+OPTIMIZERS: dict[str, type[Optimizer[Any]]] = {"lbfgs": LBFGS, "lbfgsb": LBFGSB, "adam": Adam, "sgd": SGD}
 
 LINE_SEARCHES = ("lbfgs", "lbfgsb")  # that go no step unless the loss falls as its gradient promises
 
 
-def optimizer(name: str) -> Minimize:
+def optimizer(name: str, vectors: VectorOps | None = None) -> Optimizer[Any]:
+    """The optimizer `name`; `vectors` is what L-BFGS computes with, the fastest there is by default. SettingsError for
+    an unknown name."""
     if name not in OPTIMIZERS:
         raise SettingsError(f"no optimizer {name!r}; there are {', '.join(OPTIMIZERS)}")
-    return OPTIMIZERS[name]
+    return LBFGS(vectors) if name == "lbfgs" else OPTIMIZERS[name]()

@@ -15,15 +15,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 
 import numpy as np
-import numpy.typing as npt
 
-from minitorch_style.kernels import kernel_set
-from minitorch_style.kernels.buffers import Array, Halves
-from minitorch_style.kernels.kernel_set import KernelSet
-from minitorch_style.optimizers.tracking import Callback, Objective, Optimum, ignore, tracked
+from minitorch_style.arrays import BFloat16, Float32, Float64
+from minitorch_style.errors import StyleError
+from minitorch_style.kernels import vector_ops
+from minitorch_style.kernels.api import VectorOps
+from minitorch_style.optimizers.base import Function, State, Stop, tracked
 
 HISTORY = 14
 ARMIJO, CURVATURE = 1e-4, 0.9  # the constants c₁ and c₂ of the Wolfe conditions
@@ -31,6 +32,7 @@ LINE_SEARCH_STEPS = 20
 FIRST_STEP = 0.02  # how far the first step moves a pixel, root mean square
 
 
+@dataclass
 class History:
     """The last directions and gradient changes, and what inner products of these the two-loop recursion asks for.
 
@@ -39,43 +41,62 @@ class History:
     `slopes` those of s and y with the gradient. Slots fill up from the first, and only rows that are filled are read.
     """
 
-    def __init__(self, size: int, kernels: KernelSet, scale: float) -> None:
-        self.kernels = kernels
-        self.scale = np.float32(scale)  # of gradients
-        self.vectors: Halves = np.zeros((2 * HISTORY, size), np.uint16)
-        # The gradient; and the direction followed from there, then how that has changed the gradient.
-        self.fresh: Array = np.zeros((2, size), np.float32)
-        self.factors: npt.NDArray[np.float64] = np.ones(2 * HISTORY)
-        self.products: npt.NDArray[np.float64] = np.zeros((2 * HISTORY,) * 2)
-        self.slopes: npt.NDArray[np.float64] = np.zeros(2 * HISTORY)
-        self.order: list[int] = []  # slots in use, oldest first
-        self.slot = 0  # that the next direction takes
+    scale: float  # of gradients
+    vectors: BFloat16
+    fresh: Float32  # the gradient; and the direction followed from there, then how that has changed the gradient
+    factors: Float64
+    products: Float64
+    slopes: Float64
+    order: tuple[int, ...] = ()  # slots in use, oldest first
+    slot: int = 0  # that the next direction takes
+
+    def __post_init__(self) -> None:
+        slots = {*self.order, self.slot}
+        if len(set(self.order)) != len(self.order) or not slots <= set(range(HISTORY)):
+            raise StyleError(f"a history of {HISTORY} steps has no slots {self.order} and {self.slot}")
+
+    @classmethod
+    def at(cls, gradient: Float32, scale: float) -> History:
+        """The empty one, at a start with this gradient, (n,)."""
+        history = cls(
+            scale=float(np.float32(scale)),
+            vectors=np.zeros((2 * HISTORY, gradient.size), np.uint16),
+            fresh=np.zeros((2, gradient.size), np.float32),
+            factors=np.ones(2 * HISTORY),
+            products=np.zeros((2 * HISTORY,) * 2),
+            slopes=np.zeros(2 * HISTORY),
+        )
+        np.multiply(gradient, np.float32(scale), out=history.fresh[0])
+        return history
 
     def clear(self) -> None:
-        self.order = []
+        self.order = ()
 
-    def begin(self, gradient: Array) -> None:
-        """Takes in the gradient at the start."""
-        np.multiply(gradient, self.scale, out=self.fresh[0])
+    def move(self, ops: VectorOps, gradient: Float32) -> None:
+        """Goes on from another place, with this gradient (n,): steps and gradient changes stay as they are."""
+        np.multiply(gradient, np.float32(self.scale), out=self.fresh[0])
+        used = 2 * max(self.order, default=-1) + 2
+        if used:
+            self.slopes[:used] = self.factors[:used] * ops.inner_products(self.vectors[:used], self.fresh[:1])[:, 0]
 
-    def update(self, length: float, gradient: Array) -> None:
+    def update(self, ops: VectorOps, length: float, gradient: Float32) -> None:
         """Takes in a step of `length` along the last direction and the gradient it led to. A step without positive
         curvature is left out."""
         s, y = 2 * self.slot, 2 * self.slot + 1
         g, change = self.fresh
-        np.multiply(gradient, self.scale, out=change)
+        np.multiply(gradient, np.float32(self.scale), out=change)
         change -= g
-        np.multiply(gradient, self.scale, out=g)
-        self.kernels.narrow(change, self.vectors[y])
+        np.multiply(gradient, np.float32(self.scale), out=g)
+        ops.narrow(change, self.vectors[y])
         self.factors[s] = length
         used = 2 * max([*self.order, self.slot]) + 2
-        found = self.factors[:used, None] * self.kernels.inner_products(self.vectors[:used], self.fresh)
+        found = self.factors[:used, None] * ops.inner_products(self.vectors[:used], self.fresh)
         self.slopes[:used] = found[:, 0]
         self.products[:used, y] = self.products[y, :used] = found[:, 1]
         if self.products[s, y] > 1e-10 * self.products[y, y]:
-            self.order.append(self.slot)
+            self.order = (*self.order, self.slot)
 
-    def direction(self) -> tuple[Array, float]:
+    def direction(self, ops: VectorOps) -> tuple[Float32, float]:
         """−H·g, until the next update, and its slope, ⟨g, −H·g⟩. It takes the place of the oldest direction where no slot
         is free, so it must lead to an `update` or a `clear`."""
         used = 2 * max(self.order, default=-1) + 2
@@ -95,19 +116,23 @@ class History:
             beta = (factor * slopes[y] + coefficients @ products[:, y]) / products[s, y]
             coefficients[s] += alphas[slot] - beta
         g, out = self.fresh
-        self.kernels.combination(coefficients * self.factors[:used], self.vectors[:used], factor, g, out)
+        ops.combination(coefficients * self.factors[:used], self.vectors[:used], factor, g, out)
         free = [slot for slot in range(HISTORY) if slot not in self.order]
-        self.slot = free[0] if free else self.order.pop(0)
-        self.kernels.narrow(out, self.vectors[2 * self.slot])
-        return out, self._along(self.fresh[:1])
+        if free:
+            self.slot = free[0]
+        else:
+            self.slot, *rest = self.order
+            self.order = tuple(rest)
+        ops.narrow(out, self.vectors[2 * self.slot])
+        return out, self._along(ops, self.fresh[:1])
 
-    def slope(self, gradient: Array) -> float:
+    def slope(self, ops: VectorOps, gradient: Float32) -> float:
         """⟨gradient, the last direction⟩, scaled."""
-        return float(self.scale) * self._along(gradient[None])
+        return self.scale * self._along(ops, gradient[None])
 
-    def _along(self, vectors: Array) -> float:
+    def _along(self, ops: VectorOps, vectors: Float32) -> float:
         row = self.vectors[2 * self.slot : 2 * self.slot + 1]
-        return float(self.kernels.inner_products(row, vectors)[0, 0])
+        return float(ops.inner_products(row, vectors)[0, 0])
 
 
 @dataclass
@@ -118,8 +143,8 @@ class _Point:
     length: float
     loss: float
     slope: float
-    pixels: Array
-    gradient: Array | None = None
+    pixels: Float32
+    gradient: Float32 | None = None
 
 
 def _between(low: _Point, high: _Point) -> float:
@@ -140,11 +165,11 @@ def _between(low: _Point, high: _Point) -> float:
 
 
 def _line_search(
-    evaluate: Callable[[Array], tuple[float, Array]],
+    evaluate: Callable[[Float32], tuple[float, Float32]],
     start: _Point,
-    direction: Array,
+    direction: Float32,
     first: float,
-    slope_of: Callable[[Array], float],
+    slope_of: Callable[[Float32], float],
     scale: float,
 ) -> _Point | None:
     """A point of the strong Wolfe conditions along `direction`; failing that the lowest found, or None."""
@@ -181,50 +206,92 @@ def _line_search(
     return low if low is not start else None
 
 
-def minimize(
-    objective: Objective,
-    pixels: Array,
-    iterations: int,
-    callback: Callback = ignore,
-    kernels: KernelSet | None = None,
-) -> Optimum:
-    """At most `iterations` from `pixels` (H, W, 3); returns the best met. DivergedError on a loss that is not finite."""
-    kernels = kernels or kernel_set()
-    watched = tracked(objective)
-    loss, gradient = watched(pixels)
-    scale = 1.0 / abs(loss) if loss else 1.0  # keeps squares of gradients inside single precision
+@dataclass(frozen=True, kw_only=True)
+class LBFGSState(State):
+    """The history, and the loss at `pixels` times `scale`, which keeps squares of gradients inside single precision."""
 
-    def evaluate(x: Array) -> tuple[float, Array]:
-        loss, gradient = watched(x.reshape(pixels.shape))
-        return loss, gradient.reshape(-1)
+    scale: float
+    scaled_loss: float
+    history: History
 
-    history = History(pixels.size, kernels, scale)
-    history.begin(gradient.reshape(-1))
-    here = _Point(0.0, scale * loss, 0.0, np.ascontiguousarray(pixels, np.float32).reshape(-1))
-    del gradient
-    for iteration in range(1, iterations + 1):
+
+class LBFGS:
+    """`vectors` does the algebra on the history: by default the fastest there is."""
+
+    State = LBFGSState
+
+    def __init__(self, vectors: VectorOps | None = None) -> None:
+        self._vectors = vectors
+
+    @cached_property
+    def ops(self) -> VectorOps:
+        """Found when first used: the compiler need not be loaded to ask for an optimizer."""
+        return self._vectors or vector_ops()
+
+    def start(self, f: Function, x: Float32) -> LBFGSState:
+        watched = tracked(f)
+        loss, gradient = watched(x)
+        scale = 1.0 / abs(loss) if loss else 1.0
+        return LBFGSState(
+            pixels=np.ascontiguousarray(x, np.float32),
+            loss=loss,
+            iterations=0,
+            scale=scale,
+            scaled_loss=scale * loss,
+            history=History.at(gradient.reshape(-1), scale),
+            **watched.seen(),
+        )
+
+    def restart(self, f: Function, x: Float32, state: LBFGSState) -> LBFGSState:
+        if x.shape != state.pixels.shape:
+            return self.start(f, x)
+        watched = tracked(f)
+        loss, gradient = watched(x)
+        state.history.move(self.ops, gradient.reshape(-1))
+        return LBFGSState(
+            pixels=np.ascontiguousarray(x, np.float32),
+            loss=loss,
+            iterations=0,
+            scale=state.scale,
+            scaled_loss=state.scale * loss,
+            history=state.history,
+            **watched.seen(),
+        )
+
+    def step(self, f: Function, state: LBFGSState) -> LBFGSState:
+        watched, history, ops, shape = tracked(f, state), state.history, self.ops, state.pixels.shape
+
+        def evaluate(x: Float32) -> tuple[float, Float32]:
+            loss, gradient = watched(x.reshape(shape))
+            return loss, gradient.reshape(-1)
+
+        here = _Point(0.0, state.scaled_loss, 0.0, state.pixels.reshape(-1))
         first = not history.order
-        direction, here.slope = history.direction()
+        direction, here.slope = history.direction(ops)
         if not here.slope < 0 and not first:  # rounding has spoilt the history
             history.clear()
             first = True
-            direction, here.slope = history.direction()
-        if not here.slope < 0:
-            return watched.optimum(iteration - 1, "no step lowers the loss any more")
-        if first:
-            length = FIRST_STEP * math.sqrt(pixels.size / -here.slope)
-        else:  # a parabola that begins like this and ends at zero does so at twice loss / slope
-            length = min(1.0, 2 * here.loss / -here.slope) if here.loss > 0 else 1.0
-        found = _line_search(evaluate, here, direction, length, history.slope, scale)
+            direction, here.slope = history.direction(ops)
+        found = None
+        if here.slope < 0:
+            if first:
+                length = FIRST_STEP * math.sqrt(direction.size / -here.slope)
+            else:  # a parabola that begins like this and ends at zero does so at twice loss / slope
+                length = min(1.0, 2 * here.loss / -here.slope) if here.loss > 0 else 1.0
+            found = _line_search(evaluate, here, direction, length, partial(history.slope, ops), state.scale)
         if found is not None:
             assert found.gradient is not None
-            history.update(found.length, found.gradient)
-            here = _Point(0.0, found.loss, 0.0, found.pixels)
-            del found
+            history.update(ops, found.length, found.gradient)
+            here = found
         elif first:
-            return watched.optimum(iteration - 1, "no step lowers the loss any more")
+            return replace(state, stop=Stop.CONVERGED, **watched.seen())
         else:
             history.clear()
-        if callback(iteration, here.loss / scale, here.pixels.reshape(pixels.shape)):
-            return watched.optimum(iteration, "stopped by the callback")
-    return watched.optimum(iterations, "all iterations done")
+        return replace(
+            state,
+            pixels=here.pixels.reshape(shape),
+            loss=here.loss / state.scale,
+            scaled_loss=here.loss,
+            iterations=state.iterations + 1,
+            **watched.seen(),
+        )

@@ -2,39 +2,45 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 
-from minitorch_style.kernels.buffers import Array
-from minitorch_style.kernels.kernel_set import KernelSet
-from minitorch_style.optimizers.tracking import Callback, Objective, Optimum, ignore, tracked
+from minitorch_style.arrays import Float32
+from minitorch_style.optimizers.base import Function, State, met, tracked
 
 STEP = 0.002  # how far the first step moves a pixel, root mean square
 MOMENTUM = 0.9
 
 
-def minimize(
-    objective: Objective,
-    pixels: Array,
-    iterations: int,
-    callback: Callback = ignore,
-    kernels: KernelSet | None = None,
-) -> Optimum:
-    """`iterations` steps from `pixels` (H, W, 3); returns the best met. A step that doubles the loss is taken back and
-    the step length halved, for no fixed length suits every loss. DivergedError on a loss that is not finite."""
-    watched = tracked(objective)
-    x = pixels.astype(np.float32)
-    loss, gradient = watched(x)
-    rate = STEP / (float(np.sqrt(np.mean(np.square(gradient, dtype=np.float64)))) or 1.0)
-    velocity = np.zeros_like(x)
-    for step in range(1, iterations + 1):
-        velocity = np.float32(MOMENTUM) * velocity - np.float32(rate) * gradient
-        following = x + velocity
-        next_loss, next_gradient = watched(following)
-        if next_loss > 2 * loss:
-            rate *= 0.5
-            velocity = np.zeros_like(x)
-        else:
-            x, loss, gradient = following, next_loss, next_gradient
-        if callback(step, loss, x):
-            return watched.optimum(step, "stopped by the callback")
-    return watched.optimum(iterations, "all iterations done")
+@dataclass(frozen=True, kw_only=True)
+class SGDState(State):
+    """The gradient at `pixels`, the step length, and the velocity; arrays (H, W, 3)."""
+
+    gradient: Float32
+    rate: float
+    velocity: Float32
+
+
+class SGD:
+    """A step that doubles the loss is taken back and the step length halved, for no fixed length suits every loss."""
+
+    State = SGDState
+
+    def start(self, f: Function, x: Float32) -> SGDState:
+        begun = met(tracked(f), x.astype(np.float32), 0)
+        slope = float(np.sqrt(np.mean(np.square(begun["gradient"], dtype=np.float64)))) or 1.0
+        return SGDState(rate=STEP / slope, velocity=np.zeros(x.shape, np.float32), **begun)
+
+    def restart(self, f: Function, x: Float32, state: SGDState) -> SGDState:
+        return self.start(f, x)
+
+    def step(self, f: Function, state: SGDState) -> SGDState:
+        watched, number = tracked(f, state), state.iterations + 1
+        velocity = np.float32(MOMENTUM) * state.velocity - np.float32(state.rate) * state.gradient
+        x = state.pixels + velocity
+        after = met(watched, x, number)
+        if after["loss"] > 2 * state.loss:
+            still = np.zeros_like(velocity)
+            return replace(state, iterations=number, rate=0.5 * state.rate, velocity=still, **watched.seen())
+        return replace(state, velocity=velocity, **after)

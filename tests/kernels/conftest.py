@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from minitorch_style.kernels import kernel_set
-from minitorch_style.kernels.kernel_set import KernelSet
+from minitorch_style.kernels.api import KernelSet
 
 jit = pytest.mark.jit
 
@@ -23,7 +23,7 @@ def plain_kernels(request: pytest.FixtureRequest) -> KernelSet:
     if request.param == "numpy":
         return kernel_set("numpy")
     pytest.importorskip("numba")
-    from minitorch_style.kernels.numba_set import NumbaKernels
+    from minitorch_style.kernels.fast.backend import NumbaKernels
 
     return NumbaKernels()
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from minitorch_style.kernels.api import KernelSet
 from minitorch_style.kernels.buffers import Buffer, Gate
-from minitorch_style.kernels.kernel_set import KernelSet
-from minitorch_style.layers import AvgPool2d, Conv2d, MaxPool2d
+from minitorch_style.nn.layers import AvgPool2d, Conv2d, MaxPool2d
 
 
 def filled(x: np.ndarray, margin: int = 0, slack: int = 0) -> Buffer:

@@ -8,10 +8,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from minitorch_style.errors import ShapeError, UnsupportedError
-from minitorch_style.kernels import kernel_set, numpy_ops
+from minitorch_style.kernels import kernel_set
+from minitorch_style.kernels.api import KernelSet
 from minitorch_style.kernels.buffers import Gate
-from minitorch_style.kernels.kernel_set import KernelSet
-from minitorch_style.layers import Conv2d
+from minitorch_style.kernels.reference import ops as numpy_ops
+from minitorch_style.nn.layers import Conv2d
 from tests import oracle
 from tests.kernels.harness import Convolution, filled
 
@@ -210,7 +211,7 @@ def test_bands_do_not_show(monkeypatch: pytest.MonkeyPatch, rng: np.random.Gener
     """im2col in bands of one row gives what one band gives."""
     spec = Conv2d(3, 5, 3, stride=2, padding=2, dilation=2)
     x, weight, bias = numbers(spec, (15, 11), rng)
-    monkeypatch.setattr(numpy_ops, "_COLUMN_BYTES", 1)
+    monkeypatch.setattr(numpy_ops, "COLUMN_BYTES", 1)
     layer = Convolution(kernel_set("numpy"), spec, weight, bias, x.shape)
     assert oracle.relative_error(layer.forward(x), definition(x, weight, bias, spec)) <= 1e-5
     dy = rng.standard_normal(spec.output_shape(x.shape)).astype(np.float32)

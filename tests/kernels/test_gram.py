@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from minitorch_style.kernels.kernel_set import KernelSet
+from minitorch_style.kernels.api import KernelSet
 from tests import oracle
 from tests.kernels.harness import filled, poisoned
 
@@ -30,4 +30,18 @@ def test_product(kernels: KernelSet, channels: int, accumulate: bool, rng: np.ra
     out = filled(before, 1) if accumulate else poisoned(x.shape, 1)
     kernels.product(filled(x, margin=1, slack=kernels.tap_slack(x.shape[2])), matrix, out, accumulate)
     expected = x.astype(np.float64) @ matrix + (before if accumulate else 0)
+    assert oracle.relative_error(out.interior, expected) <= 1e-5
+
+
+@pytest.mark.parametrize("accumulate", [False, True])
+@pytest.mark.parametrize(("channels", "columns"), [(8, 30), (24, 5), (13, 64), (336, 100)])
+def test_product_of_any_width_with_a_bias(
+    kernels: KernelSet, channels: int, columns: int, accumulate: bool, rng: np.random.Generator
+) -> None:
+    x, before = (rng.standard_normal((5, 9, count)).astype(np.float32) for count in (channels, columns))
+    matrix, bias = rng.standard_normal((channels, columns)).astype(np.float32), rng.standard_normal(columns)
+    out = filled(before, 1) if accumulate else poisoned(before.shape, 1)
+    slack = kernels.tap_slack(channels, columns)
+    kernels.product(filled(x, margin=1, slack=slack), matrix, out, accumulate, bias.astype(np.float32))
+    expected = x.astype(np.float64) @ matrix + bias + (before if accumulate else 0)
     assert oracle.relative_error(out.interior, expected) <= 1e-5

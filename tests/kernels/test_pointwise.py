@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from minitorch_style.kernels.api import KernelSet
 from minitorch_style.kernels.buffers import Gate
-from minitorch_style.kernels.kernel_set import KernelSet
 from tests import oracle
 from tests.kernels.harness import filled, poisoned
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from minitorch_style.kernels import kernel_set
-from minitorch_style.layers import AvgPool2d, Conv2d, MaxPool2d
+from minitorch_style.nn.layers import AvgPool2d, Conv2d, MaxPool2d
 from tests import oracle
 from tests.kernels.harness import assert_margin_untouched, filled, poisoned
 
@@ -29,7 +29,7 @@ def test_forward_and_gradient(
     if slope is not None:
         slope[::3] = 0
     kernel = kernel_set("numba").convolution(spec, weight, bias, slope, x.shape, True, "winograd", HALVING[kind])
-    assert kernel.pooled and kernel.algorithm == f"winograd, {kind} pool"
+    assert kernel.algorithm == "winograd" and kernel.fused_pool == kind
 
     def forward(v: np.ndarray) -> np.ndarray:
         y = oracle.conv2d(v, weight, bias, (1, 1), (1, 1), (1, 1))
@@ -58,11 +58,12 @@ def test_another_pool_is_left_alone(pool: MaxPool2d | AvgPool2d) -> None:
     kernel = kernel_set("numba").convolution(
         Conv2d(16, 16, 3, padding=1), weight, None, None, (8, 8, 16), True, "winograd", pool
     )
-    assert not kernel.pooled
+    assert kernel.fused_pool is None
 
 
 @pytest.mark.parametrize("size", [(7, 8), (8, 9)])
 def test_odd_sizes_are_left_alone(size: tuple[int, int]) -> None:
     weight = np.zeros((3, 3, 16, 16), np.float32)
     spec, pool = Conv2d(16, 16, 3, padding=1), MaxPool2d(2)
-    assert not kernel_set("numba").convolution(spec, weight, None, None, (*size, 16), True, "winograd", pool).pooled
+    kernel = kernel_set("numba").convolution(spec, weight, None, None, (*size, 16), True, "winograd", pool)
+    assert kernel.fused_pool is None

@@ -10,6 +10,8 @@ import matplotlib
 matplotlib.use("Agg")
 from matplotlib import pyplot
 
+from minitorch_style.files import atomic_write
+
 
 def draw(rows: list[dict[str, Any]], path: Path, title: str) -> None:
     """Loss, accuracy and IoU by epoch → PNG."""
@@ -28,7 +30,6 @@ def draw(rows: list[dict[str, Any]], path: Path, title: str) -> None:
         axis.set_ylabel(label)
         axis.legend()
     figure.suptitle(title)
-    temporary = path.with_suffix(".tmp.png")
-    figure.savefig(temporary, dpi=100)
+    with atomic_write(path) as file:
+        figure.savefig(file, dpi=100, format=path.suffix[1:])
     pyplot.close(figure)
-    temporary.replace(path)

@@ -21,9 +21,9 @@ import torch
 from torch.nn import functional
 
 from minitorch_style.errors import StyleError
-from minitorch_style.networks import LOGITS, architecture
+from minitorch_style.nn.registry import LOGITS, architecture
+from tools.torch_network import TorchNetwork
 from tools.training.data import IGNORE, Photo, read_split, whole
-from tools.training.network import TrainableNetwork
 from tools.training.runs import load_run
 
 AT_ONCE = 8
@@ -31,7 +31,7 @@ AT_ONCE = 8
 
 @torch.no_grad()
 def whole_outputs(
-    network: TrainableNetwork, photos: list[Photo], size: int, taps: tuple[str, ...]
+    network: TorchNetwork, photos: list[Photo], size: int, taps: tuple[str, ...]
 ) -> list[dict[str, torch.Tensor]]:
     """What the network makes of each whole photograph, seen at about size² pixels: {tap: (C, h, w) float32}."""
     groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
@@ -73,7 +73,7 @@ def figures(counts: npt.NDArray[np.int64]) -> dict[str, float]:
     return {name: round(100 * float(value), 3) for name, value in shown.items()}
 
 
-def measure(network: TrainableNetwork, photos: list[Photo], size: int) -> dict[str, Any]:
+def measure(network: TorchNetwork, photos: list[Photo], size: int) -> dict[str, Any]:
     """The figures over all photographs and by source."""
     sources: dict[str, npt.NDArray[np.int64]] = defaultdict(lambda: np.zeros((2, 2), np.int64))
     for start in range(0, len(photos), 200):

@@ -13,15 +13,15 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from minitorch_style.checkpoints import read_checkpoint
-from minitorch_style.convert import convert, fitting_networks
 from minitorch_style.errors import CheckpointError
-from minitorch_style.hdf5 import is_hdf5, load_weights, network_of
-from minitorch_style.layers import Conv2d
-from minitorch_style.networks import architecture
-from minitorch_style.weights import IMAGENET, Weights
-from tools.training.network import TrainableNetwork
-from tools.training.teachers import quarter_vgg19
+from minitorch_style.nn.layers import Conv2d
+from minitorch_style.nn.registry import architecture
+from minitorch_style.weights.checkpoints import read_checkpoint
+from minitorch_style.weights.convert import convert, fitting_networks
+from minitorch_style.weights.hdf5 import is_hdf5, load_weights, network_of
+from minitorch_style.weights.weights import IMAGENET, Weights
+from tools.torch_network import TorchNetwork
+from tools.training.teachers import published
 
 # VGG-16's convolutions above conv3_1 and those of VGG-19 at the same depth of their block: first, middle, last.
 FITTED = {
@@ -46,7 +46,7 @@ def _published(path: Path) -> Weights:
     return convert(state, architecture(names[0]))
 
 
-def copy_convolutions(network: TrainableNetwork, path: Path) -> list[str]:
+def copy_convolutions(network: TorchNetwork, path: Path) -> list[str]:
     """Takes over each convolution of the file (a weight file or a checkpoint) that has a counterpart of its name and
     shape; their names. CheckpointError if there is none."""
     weights = _published(path)
@@ -59,7 +59,7 @@ def copy_convolutions(network: TrainableNetwork, path: Path) -> list[str]:
             continue
         weight = found.astype(np.float64)
         if node.layer.in_channels == 3:  # their own scale of the pixels; the shift is left to the batch norm
-            weight = weight * (np.array(weights.normalisation.scale) / np.array(IMAGENET.scale))[:, None]
+            weight = weight * (np.array(weights.normalization.scale) / np.array(IMAGENET.scale))[:, None]
         layer = network.layer(node.name)
         assert isinstance(layer, nn.Conv2d)
         layer.weight.data.copy_(torch.from_numpy(weight.transpose(3, 2, 0, 1).astype(np.float32)))
@@ -72,7 +72,7 @@ def copy_convolutions(network: TrainableNetwork, path: Path) -> list[str]:
 
 
 @torch.no_grad()
-def calibrate(network: TrainableNetwork, names: list[str], pixels: torch.Tensor) -> None:
+def calibrate(network: TorchNetwork, names: list[str], pixels: torch.Tensor) -> None:
     """Makes the batch norms behind the convolutions `names` the identity on `pixels`, (N, 3, H, W)."""
 
     def adjust(norm: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
@@ -100,17 +100,16 @@ def _windows(maps: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def fit_features(network: TrainableNetwork, path: Path, pixels: torch.Tensor, seed: int) -> dict[str, float]:
+def fit_features(network: TorchNetwork, path: Path, pixels: torch.Tensor, seed: int) -> dict[str, float]:
     """Fits, layer after layer, the first maps of each convolution in FITTED to the quarter-width VGG-19's in the file,
     by least squares on 3×3 windows of what the layers below give; the maps beyond stay random. Returns the share of
     the target's variance that each fit explains."""
-    teacher = quarter_vgg19(path).eval()
-    keys = {tap: key for key, tap in teacher.names.items()}
+    teacher = published(path, "vgg19-quarter")
     random = torch.Generator().manual_seed(seed)
     explained = {}
     for name, tap in FITTED.items():
         seen: dict[str, torch.Tensor] = {}
-        layer, wanted = network.layer(name), teacher.convs[keys[tap]]
+        layer, wanted = network.layer(name), teacher.layer(tap)
         assert isinstance(layer, nn.Conv2d)
         hooks = [
             layer.register_forward_pre_hook(lambda _, inputs, seen=seen: seen.update(x=inputs[0])),

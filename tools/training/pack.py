@@ -17,6 +17,7 @@ from pathlib import Path
 from PIL import Image
 
 from minitorch_style.errors import StyleError
+from minitorch_style.files import atomic_write
 from tools.training.data import WHOLE, Photo, read_split
 
 QUALITY = 85
@@ -29,9 +30,8 @@ def _encoded(picture: Image.Image, file_format: str, **options: int) -> bytes:
 
 
 def pack(photos: list[Photo], path: Path, longest: int) -> None:
-    """Writes the photographs to a tar, under a temporary name until it is whole."""
-    temporary = path.with_suffix(".tmp")
-    with tarfile.open(temporary, "w") as archive:
+    """Writes the photographs to a tar, whole or not at all."""
+    with atomic_write(path) as file, tarfile.open(fileobj=file, mode="w") as archive:
         for photo in photos:
             rows, columns = photo.mask.shape
             factor = min(1.0, longest / max(rows, columns))
@@ -44,7 +44,6 @@ def pack(photos: list[Photo], path: Path, longest: int) -> None:
                 member = tarfile.TarInfo(f"{name}.{suffix}")
                 member.size = len(content)
                 archive.addfile(member, io.BytesIO(content))
-    temporary.replace(path)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,230 +1,192 @@
-"""Perceptual distillation: a small encoder learns ImageNet features from VGG-19 and a quarter-width VGG-19.
+"""Perceptual distillation: small encoders learn ImageNet features from the real VGG-19, several from one forward pass.
 
-    python -m tools.training.perceptual [--student distilled|enet] --vgg DIR --photos TAR [--paintings FILE …] --out RUN
+    python -m tools.training.perceptual --vgg FILE --tar TAR [--photos PATH …] [--paintings PATH …] --until 18:30 \\
+        --out RUN distilled-perceptual=weights/distilled-perceptual.h5 quarter=DATA/vgg/5SE.pth distilled-wide enet
 
-The 1/8-width VGG becomes distilled-perceptual; ENet's run is one that its segmentation can --start from. At each tap a
-1×1 map, used in training only, takes the student's features to the teacher's channels. The loss is the squared error of
-the features over their variance, plus that of the Gram matrices over their squared norm: the second is what style
-transfer looks at. A checkpoint is written every few minutes and continued from when the run is started again.
+A student is named with the weights that it starts from (those of a narrower network fill a part of it) or starts at
+random. At each tap the best linear map takes the student's features to the teacher's; the loss is what the map leaves of
+their energy, and half of what it leaves of their Gram matrices. RUN/checkpoint.pt is written every few minutes and
+continued from when the run is started again, for as many --steps in all or --until another time;
+RUN/STUDENT/checkpoint.pt holds a student as tools.make_weights and tools.training.train --start read it.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
-import io
 import math
-import tarfile
+import signal
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
-from torch import nn
 
-from minitorch_style.layers import Conv2d
-from tools.training.network import TrainableNetwork
-from tools.training.runs import CHECKPOINT, read_run, save_atomically, segmenter
-from tools.training.students import VggEncoder
-from tools.training.teachers import quarter_vgg19, vgg19_to_conv31
+from tools.torch_network import TorchNetwork
+from tools.training.crops import Crops, pictures_in
+from tools.training.matching import Target, target
+from tools.training.runs import CHECKPOINT, read_run, save_atomically
+from tools.training.students import COUNTERPARTS, Student, convolutions
+from tools.training.teachers import vgg19
 
-QUARTER_TAPS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv4_2", "conv5_1")
-FULL_TAPS = ("conv1_1", "conv2_1", "conv3_1")
-QUARTER_CHANNELS = dict(zip(QUARTER_TAPS, (16, 32, 64, 128, 128, 128), strict=True))
-FULL_CHANNELS = dict(zip(FULL_TAPS, (64, 128, 256), strict=True))
-# {the teacher's tap: the student's}. ENet has nothing at the picture's own size, and ends at 1/8 of it.
-COUNTERPARTS = {
-    "distilled": {tap: tap for tap in QUARTER_TAPS},
-    "enet": {"conv2_1": "initial", "conv3_1": "1.4", "conv4_1": "2.2", "conv4_2": "2.8", "conv5_1": "3.8"},
-}
+Lesson = tuple[torch.Tensor, dict[str, Target]]
+SAVED_EVERY, REPORTED_EVERY, RENEWED_EVERY = 150.0, 50, 150  # seconds, steps, steps
+WARM = 100  # steps until the whole learning rate
+LARGE_FROM = 2 / 3  # of the time: what follows sees larger crops, at whose middle nothing of the padding is seen
+RENEWED_UNTIL = 0.6
+AVERAGED = 0.998  # of the running average of the weights is kept at a step
 
 
-class Crops:
-    """Random square crops: photographs from a tar of JPEGs, paintings at several scales. Values in [0, 1]."""
-
-    def __init__(self, photos: Path, paintings: list[Path], size: int, painting_share: float) -> None:
-        self.size, self.painting_share = size, painting_share
-        with tarfile.open(photos) as archive:
-            self.photos = [archive.extractfile(m).read() for m in archive if m.name.endswith(".jpg")]  # type: ignore[union-attr]
-        self.paintings = []
-        for path in paintings:
-            picture = Image.open(path).convert("RGB")
-            for side in (160, 224, 320, 448, 640):
-                factor = side / min(picture.size)
-                shape = (round(picture.width * factor), round(picture.height * factor))
-                self.paintings.append(np.asarray(picture.resize(shape, Image.Resampling.LANCZOS)))
-
-    def _crop(self, pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        size = self.size
-        pixels = np.pad(
-            pixels, [(0, max(0, size - pixels.shape[0])), (0, max(0, size - pixels.shape[1])), (0, 0)], "reflect"
-        )
-        top, left = rng.integers(pixels.shape[0] - size + 1), rng.integers(pixels.shape[1] - size + 1)
-        crop = pixels[top : top + size, left : left + size]
-        return crop[:, ::-1] if rng.random() < 0.5 else crop
-
-    def batch(self, count: int, rng: np.random.Generator) -> torch.Tensor:
-        crops = []
-        for _ in range(count):
-            if rng.random() < self.painting_share:
-                crop = self._crop(self.paintings[rng.integers(len(self.paintings))], rng)
-                if rng.random() < 0.5:  # other colours: few paintings must stand for many
-                    crop = crop[..., rng.permutation(3)]
-                if rng.random() < 0.5:
-                    crop = np.rot90(crop)
-            else:
-                data = self.photos[rng.integers(len(self.photos))]
-                crop = self._crop(np.asarray(Image.open(io.BytesIO(data)).convert("RGB")), rng)
-            crops.append(crop.astype(np.float32) / 255 * rng.uniform(0.7, 1.0) + rng.uniform(0, 0.1))
-        return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
+def sized(size: int, batch: int, progress: float, step: int) -> tuple[int, int]:
+    """(side, count) of a step's crops: about the same number of pixels throughout."""
+    side = size if progress < LARGE_FROM else (size * 4 // 3, size * 5 // 3)[step % 2]
+    return side, max(2, round(batch * size**2 / side**2))
 
 
-def gram(features: torch.Tensor) -> torch.Tensor:
-    """(N, C, H, W) → (N, C, C), divided by H·W."""
-    flat = features.flatten(2).float()
-    return flat @ flat.transpose(1, 2) / flat.shape[2]
+class Lessons:
+    """Batches with the teacher's features, the next one made in another thread while the students learn from this one."""
+
+    def __init__(self, crops: Crops, teacher: TorchNetwork, taps: tuple[str, ...], seed: int) -> None:
+        self.crops, self.teacher, self.taps, self.seed = crops, teacher, taps, seed
+        self.thread = ThreadPoolExecutor(1)
+
+    def ask(self, step: int, side: int, count: int) -> Future[Lesson]:
+        return self.thread.submit(self._make, step, side, count)
+
+    @torch.no_grad()
+    def _make(self, step: int, side: int, count: int) -> Lesson:
+        pixels = self.crops.batch(count, side, np.random.default_rng([self.seed, step]))
+        with torch.autocast("cpu", torch.bfloat16):
+            seen = self.teacher(pixels, self.taps)
+        return pixels, {tap: target(maps) for tap, maps in seen.items()}
 
 
-def distance(mapped: torch.Tensor, target: torch.Tensor, gram_weight: float) -> tuple[torch.Tensor, float]:
-    """(feature error / variance + gram_weight · Gram error / squared norm, the share of the variance left). A student
-    that sees finer than its teacher is averaged down to the teacher's size."""
-    mapped, target = nn.functional.adaptive_avg_pool2d(mapped.float(), target.shape[2:]), target.float()
-    variance = target.var(dim=(0, 2, 3), keepdim=True).mean()
-    left = (mapped - target).square().mean() / variance
-    student_gram, teacher_gram = gram(mapped), gram(target)
-    error = (student_gram - teacher_gram).square().sum((1, 2)) / teacher_gram.square().sum((1, 2))
-    return left + gram_weight * error.mean(), left.item()
+class Schedule:
+    """How far a run has come, 0 to 1: by steps, which repeats, or by the time that a run uses until the clock shows one."""
+
+    def __init__(self, steps: int | None, until: datetime | None, spent: float) -> None:
+        self.steps, self.before, self.began = steps, spent, time.monotonic()
+        self.left = (until - datetime.now()).total_seconds() if until else math.inf
+
+    def spent(self) -> float:
+        """Seconds of training, those before it was resumed included."""
+        return self.before + time.monotonic() - self.began
+
+    def progress(self, step: int) -> float:
+        return step / self.steps if self.steps else self.spent() / (self.before + self.left)
 
 
-def begin(name: str) -> VggEncoder | TrainableNetwork:
-    """An untrained student; ENet with its decoder, which stays as it is."""
-    if name == "distilled":
-        return VggEncoder(16, 8, "conv5_1")
-    network = TrainableNetwork(segmenter(name))
-    for module in network.modules():
-        if isinstance(module, nn.Dropout2d):
-            module.p = 0.0  # a map that is dropped cannot be like its teacher's
-    return network
+class Journal:
+    """Means over REPORTED_EVERY steps, printed and as rows of log.csv: step, student, loss, energy left at each tap."""
+
+    def __init__(self, path: Path, students: list[Student]) -> None:
+        self.file, self.students = path.open("a", newline=""), students
+        self.records: list[list[list[float]]] = []
+
+    def write(self, step: int, progress: float, records: list[list[float]]) -> None:
+        """`records` holds one a student."""
+        self.records.append(records)
+        if step % REPORTED_EVERY:
+            return
+        print(f"{datetime.now():%H:%M} step {step}, {100 * progress:.1f} % done", flush=True)
+        for student, rows in zip(self.students, zip(*self.records, strict=True), strict=True):
+            mean = np.mean(rows, axis=0)
+            csv.writer(self.file).writerow([step, student.name, *(f"{value:.4f}" for value in mean)])
+            left = " ".join(f"{100 * share:.1f}" for share in mean[1:])
+            print(f"  {student.name}: loss {mean[0]:.4f}, % left {left}, renewed {student.renewed}", flush=True)
+        self.file.flush()
+        self.records = []
 
 
-def begun(student: VggEncoder | TrainableNetwork) -> dict[str, Any]:
-    """What a run of tools.training.train reads when it --starts here."""
-    if isinstance(student, VggEncoder):
-        return {}
-    nodes = segmenter("enet").until(COUNTERPARTS["enet"].values())
-    convolutions = [node.name for node in nodes if isinstance(node.layer, Conv2d)]
-    return {"model": "enet", "network": student.named_state(), "initialised": convolutions}
+def deadline(text: str) -> datetime:
+    """The next time that the clock shows HH:MM."""
+    now = datetime.now()
+    at = datetime.strptime(text, "%H:%M").replace(year=now.year, month=now.month, day=now.day)
+    return at if at > now else at + timedelta(days=1)
 
 
-def student_weights(run: Path) -> tuple[dict[str, np.ndarray], int]:
-    """({engine's parameter name: array}, steps trained) of the student in a run's last checkpoint."""
-    state = read_run(run)
-    parameters = {}
-    for key, tensor in state["student"].items():
-        if key.startswith("convs."):
-            values = tensor.permute(2, 3, 1, 0) if tensor.dim() == 4 else tensor
-            parameters[key.removeprefix("convs.")] = np.ascontiguousarray(values.numpy(), np.float32)
-    return parameters, state["step"]
+def save(out: Path, students: list[Student], step: int, spent: float) -> None:
+    save_atomically({"step": step, "spent": spent, "students": {s.name: s.state() for s in students}}, out / CHECKPOINT)
+    for student in students:
+        (out / student.name).mkdir(exist_ok=True)
+        initialised = list(convolutions(student.network))
+        state = {
+            "model": student.name,
+            "network": student.average,
+            "initialised": initialised,
+            "step": step,
+            "began": student.began,
+        }
+        save_atomically(state, out / student.name / CHECKPOINT)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--student", choices=COUNTERPARTS, default="distilled")
-    parser.add_argument("--vgg", type=Path, required=True, help="folder with 5SE.pth and vgg_normalised_conv3_1.pth")
-    parser.add_argument("--photos", type=Path, required=True)
+    parser.add_argument("students", nargs="+", metavar="STUDENT[=FILE]", help=", ".join(COUNTERPARTS))
+    parser.add_argument("--vgg", type=Path, required=True, help="VGG-19 as Keras saved it")
+    parser.add_argument("--tar", type=Path, required=True, help="small photographs")
+    parser.add_argument("--photos", type=Path, nargs="+", default=[], help="large photographs, or folders of them")
     parser.add_argument("--paintings", type=Path, nargs="+", default=[])
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=12000)
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--size", type=int, default=128)
-    parser.add_argument("--lr", type=float, default=2e-3)
-    parser.add_argument("--gram-weight", type=float, default=0.5)
-    parser.add_argument("--painting-share", type=float, default=0.35)
-    parser.add_argument("--full-every", type=int, default=2, help="ask full-width VGG-19 at every n-th step")
+    length = parser.add_mutually_exclusive_group(required=True)
+    length.add_argument("--until", type=deadline, metavar="HH:MM", help="the learning rate falls to 0 by this time")
+    length.add_argument("--steps", type=int, help="the learning rate falls to 0 in so many steps")
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--size", type=int, default=96)
+    parser.add_argument("--lr", type=float, default=5e-4)
+    parser.add_argument("--photo-share", type=float, default=0.15)
+    parser.add_argument("--painting-share", type=float, default=0.45)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
-    if args.painting_share and not args.paintings:
-        parser.error("--paintings is needed, or --painting-share 0")
 
-    torch.set_num_threads(args.threads)
+    torch.set_num_threads(1)  # the teacher has one, the students another
     torch.manual_seed(args.seed)
     args.out.mkdir(parents=True, exist_ok=True)
-    crops = Crops(args.photos, args.paintings, args.size, args.painting_share)
-    quarter = quarter_vgg19(args.vgg / "5SE.pth").eval().requires_grad_(False)
-    full = vgg19_to_conv31(args.vgg / "vgg_normalised_conv3_1.pth").eval().requires_grad_(False)
-    student, counterparts = begin(args.student), COUNTERPARTS[args.student]
-    with torch.no_grad():
-        seen = student(torch.zeros(1, 3, 32, 32), tuple(counterparts.values()))
-    wanted = {"quarter": tuple(counterparts), "full": tuple(tap for tap in FULL_TAPS if tap in counterparts)}
-    maps = nn.ModuleDict()
-    for prefix, channels in (("quarter", QUARTER_CHANNELS), ("full", FULL_CHANNELS)):
-        for tap in wanted[prefix]:
-            maps[f"{prefix}_{tap}"] = nn.Conv2d(seen[counterparts[tap]].shape[1], channels[tap], 1)
-    for module in (quarter, full, student, maps):
-        module.to(memory_format=torch.channels_last)
-    optimizer = torch.optim.Adam([*student.parameters(), *maps.parameters()], lr=args.lr)
+    photos, paintings = pictures_in(args.photos), pictures_in(args.paintings)
+    crops = Crops(args.tar, photos, paintings, args.photo_share * bool(photos), args.painting_share * bool(paintings))
+    teacher = vgg19(args.vgg)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: with a checkpoint
+    named = dict(one.partition("=")[::2] for one in args.students)
+    students = [Student(name, args.lr) for name in named]
+    taps = tuple({tap: None for student in students for tap in student.counterparts})
 
-    start, checkpoint = 0, args.out / CHECKPOINT
-    if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
-        student.load_state_dict(state["student"])
-        maps.load_state_dict(state["maps"])
-        optimizer.load_state_dict(state["optimizer"])
-        start = state["step"]
-    log = (args.out / "log.csv").open("a", newline="")
-    writer = csv.writer(log)
+    step, spent = 0, 0.0
+    if (args.out / CHECKPOINT).exists():
+        state = read_run(args.out)
+        for student in students:
+            student.resume(state["students"][student.name])
+        step, spent = state["step"], state["spent"]
+    else:
+        for student in students:
+            student.begin(named[student.name])
 
-    saved, began, losses, lefts = time.monotonic(), time.monotonic(), [], []
-    for step in range(start, args.steps):
-        rng = np.random.default_rng([args.seed, step])  # a resumed run draws what an uninterrupted one would
-        warm = min(1.0, (step + 1) / 200)
-        for group in optimizer.param_groups:
-            group["lr"] = args.lr * warm * 0.5 * (1 + math.cos(math.pi * step / args.steps))
-        pixels = crops.batch(args.batch, rng)
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-            targets = {"quarter": quarter(pixels, wanted["quarter"])}
-            if step % args.full_every == 0:
-                targets["full"] = full(pixels, wanted["full"])
-        features = student(pixels, tuple(counterparts.values()))
-        loss, left = torch.zeros(()), []
-        for prefix, asked in targets.items():
-            for tap, target in asked.items():
-                mapped = maps[f"{prefix}_{tap}"](features[counterparts[tap]])
-                part, share = distance(mapped, target, args.gram_weight)
-                loss = loss + part / len(asked)
-                left.append(share)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(student.parameters(), 5.0)
-        optimizer.step()
-        losses.append(loss.item() / len(targets))
-        lefts.append(left[: len(counterparts)])
-        if (step + 1) % 100 == 0:
-            mean = np.mean(lefts, axis=0)
-            writer.writerow([step + 1, f"{np.mean(losses):.4f}", *(f"{value:.4f}" for value in mean)])
-            log.flush()
-            pace = (time.monotonic() - began) / (step + 1 - start)
-            print(
-                f"step {step + 1}/{args.steps} loss {np.mean(losses):.4f} variance left {np.round(mean, 3)} "
-                f"{pace:.3f} s a step, {pace * (args.steps - step - 1) / 60:.0f} min left",
-                flush=True,
-            )
-            losses, lefts = [], []
-        if time.monotonic() - saved > 120 or step + 1 == args.steps:
-            save_atomically(
-                {
-                    "student": student.state_dict(),
-                    "maps": maps.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                    "step": step + 1,
-                    **begun(student),
-                },
-                checkpoint,
-            )
-            saved = time.monotonic()
+    schedule = Schedule(args.steps, args.until, spent)
+    journal = Journal(args.out / "log.csv", students)
+    lessons = Lessons(crops, teacher, taps, args.seed)
+    coming = lessons.ask(step, *sized(args.size, args.batch, schedule.progress(step), step))
+    saved = time.monotonic()
+    try:
+        while (progress := schedule.progress(step)) < 1:
+            pixels, targets = coming.result()
+            coming = lessons.ask(step + 1, *sized(args.size, args.batch, progress, step + 1))
+            rate = min(1.0, (step + 1) / WARM) * 0.5 * (1 + math.cos(math.pi * progress))
+            records = []
+            for student in students:
+                loss, shares = student.loss(pixels, targets)
+                student.learn(loss, rate, min(AVERAGED, 1 - 1 / (step + 1)))
+                records.append([loss.item(), *shares.values()])
+            step += 1
+            journal.write(step, progress, records)
+            if step % RENEWED_EVERY == 0 and progress < RENEWED_UNTIL:
+                for student in students:
+                    student.renew()
+            if time.monotonic() - saved > SAVED_EVERY:
+                save(args.out, students, step, schedule.spent())
+                saved = time.monotonic()
+    finally:
+        save(args.out, students, step, schedule.spent())
 
 
 if __name__ == "__main__":

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 
 from minitorch_style.errors import CheckpointError
-from minitorch_style.networks import Architecture, architecture, decoder
-from tools.training.network import TrainableNetwork
+from minitorch_style.files import atomic_write
+from minitorch_style.nn.registry import Architecture, architecture, decoder
+from tools.torch_network import TorchNetwork
 
 CHECKPOINT = "checkpoint.pt"
 
@@ -22,9 +23,8 @@ def segmenter(model: str) -> Architecture:
 
 def save_atomically(state: dict[str, Any], path: Path) -> None:
     """Written under another name and renamed: a run killed at any moment leaves the last checkpoint."""
-    temporary = path.with_suffix(".tmp")
-    torch.save(state, temporary)
-    temporary.replace(path)
+    with atomic_write(path) as file:
+        torch.save(state, file)
 
 
 def read_run(run: Path) -> dict[str, Any]:
@@ -39,9 +39,9 @@ def read_run(run: Path) -> dict[str, Any]:
     return state
 
 
-def load_run(run: Path) -> tuple[TrainableNetwork, dict[str, Any]]:
+def load_run(run: Path) -> tuple[TorchNetwork, dict[str, Any]]:
     """The network of a run, ready to be asked, and its checkpoint."""
     state = read_run(run)
-    network = TrainableNetwork(segmenter(state["model"])).to(memory_format=torch.channels_last)
+    network = TorchNetwork.for_training(segmenter(state["model"])).to(memory_format=torch.channels_last)
     network.load_named_state(state["network"])
     return network.eval(), state

@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from minitorch_style.networks import LOGITS
-from minitorch_style.networks.vgg import STYLE_LAYERS
+from minitorch_style.nn.registry import LOGITS
+from minitorch_style.nn.vgg import STYLE_LAYERS
 from tools.training.data import Photo
 from tools.training.distillation import attention
 from tools.training.evaluate import whole_outputs

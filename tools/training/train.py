@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import io
 import sys
 import time
 from pathlib import Path
@@ -23,7 +24,8 @@ import torch
 from tqdm import tqdm
 
 from minitorch_style.errors import SettingsError, StyleError
-from minitorch_style.networks import DECODERS
+from minitorch_style.files import write_text
+from minitorch_style.nn.registry import DECODERS
 from tools.training.curves import draw
 from tools.training.data import Photo, read_split
 from tools.training.evaluate import figures, measure
@@ -72,12 +74,11 @@ def run_epoch(trainer: Trainer, checkpoint: Path, minutes_left: str) -> dict[str
 
 
 def write_log(log: Path, rows: list[dict[str, Any]]) -> None:
-    temporary = log.with_suffix(".tmp")
-    with temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
-    temporary.replace(log)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, COLUMNS)
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(log, text.getvalue())
 
 
 def train(trainer: Trainer, validation: list[Photo], out: Path) -> None:

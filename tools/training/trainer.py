@@ -11,12 +11,12 @@ import numpy as np
 import torch
 
 from minitorch_style.errors import SettingsError
-from minitorch_style.networks import DECODERS, LOGITS
-from minitorch_style.networks.vgg import STYLE_LAYERS
+from minitorch_style.nn.registry import DECODERS, LOGITS
+from minitorch_style.nn.vgg import STYLE_LAYERS
+from tools.torch_network import TorchNetwork
 from tools.training.data import IGNORE, Batch, Photo, batches, batches_per_epoch, chosen_for, whole
 from tools.training.distillation import attention, attention_loss, distillation_loss, hard_loss
 from tools.training.initialise import calibrate, copy_convolutions, fit_features
-from tools.training.network import TrainableNetwork
 from tools.training.runs import read_run, segmenter
 from tools.training.teacher_views import ATTENTION, LOGIT
 
@@ -87,7 +87,7 @@ class Trainer:
         self.total = self.per_epoch * sum(options.epochs)
         self.step = 0
         torch.manual_seed(options.seed)
-        self.network = TrainableNetwork(segmenter(options.model)).to(memory_format=torch.channels_last)
+        self.network = TorchNetwork.for_training(segmenter(options.model)).to(memory_format=torch.channels_last)
         for module in self.network.modules():
             if isinstance(module, torch.nn.Dropout2d):
                 module.p *= options.dropout

@@ -1,0 +1,183 @@
+"""A picture cut into tiles that a plan can go through one after another, and the features are those of the whole picture.
+
+Each position of a feature map belongs to one tile. A tile's crop reaches so far beyond its own pixels that everything these
+positions see lies in it; where the crop ends with the picture it is padded as the picture is, where it ends inside, what
+the padding spoils is another tile's. All crops of a picture have one size, so that one plan serves them all: they begin at
+multiples of the network's stride, and the last one ends with the picture.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from minitorch_style.arrays import Float32
+from minitorch_style.engine.network import Network
+from minitorch_style.engine.plan import Plan
+from minitorch_style.kernels.buffers import Buffer
+from minitorch_style.nn.layers import Pair, Shape
+from minitorch_style.nn.registry import Architecture
+
+WHOLE = (1, 1)
+
+
+class Part(NamedTuple):
+    """Rows and columns."""
+
+    rows: slice
+    columns: slice
+
+
+@dataclass(frozen=True)
+class Tile:
+    """`own` are the pixels of the picture that are this tile's, `crop` those that it is computed from."""
+
+    own: Part
+    crop: Part
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """One side of a picture: `count` tiles of `length` pixels (the last has what is left), crops of `crop` pixels, the
+    first pixel of each crop."""
+
+    size: int
+    length: int
+    crop: int
+    starts: tuple[int, ...]
+
+    @classmethod
+    def cut(cls, size: int, count: int, before: int, after: int, align: int) -> _Axis:
+        """Into at most `count` tiles."""
+        length = align * -(-size // (count * align))
+        reach = align * -(-before // align)
+        crop = size - max(0, size - reach - length - after) // align * align
+        cores = range(0, size, length)
+        return cls(size, length, crop, tuple(min(max(0, core - reach), size - crop) for core in cores))
+
+    def own(self, number: int) -> slice:
+        return slice(number * self.length, min(self.size, (number + 1) * self.length))
+
+
+class Tiles:
+    """A picture of `size` (height, width) in at most `counts` (rows, columns) of tiles, for a network read at `taps`: its
+    `tiles`, row by row, all of whose crops have the size `crop`."""
+
+    def __init__(self, architecture: Architecture, size: Pair, taps: Iterable[str], counts: Pair = WHOLE) -> None:
+        self.size, self.taps = size, architecture.require_taps(taps)
+        nodes = architecture.until(self.taps)
+        fields, shapes = architecture.fields(nodes), architecture.shapes(size, nodes)
+        self._fields = {tap: fields[architecture.taps[tap]] for tap in self.taps}
+        self._shapes = {tap: shapes[architecture.taps[tap]] for tap in self.taps}
+        down, across = (
+            _Axis.cut(
+                size[axis],
+                counts[axis],
+                max(field.before[axis] for field in self._fields.values()),
+                max(field.after[axis] for field in self._fields.values()),
+                self.align(architecture, self.taps)[axis],
+            )
+            for axis in (0, 1)
+        )
+        self.counts = len(down.starts), len(across.starts)
+        self.crop = down.crop, across.crop
+        self.tiles = [
+            Tile(
+                Part(down.own(row), across.own(column)),
+                Part(slice(top, top + down.crop), slice(left, left + across.crop)),
+            )
+            for row, top in enumerate(down.starts)
+            for column, left in enumerate(across.starts)
+        ]
+
+    @staticmethod
+    def align(architecture: Architecture, taps: Iterable[str]) -> Pair:
+        """Rows and columns at whose multiples a crop may begin: every layer's windows then lie as in the whole picture."""
+        fields = architecture.fields(architecture.until(taps)).values()
+        return math.lcm(*(field.stride[0] for field in fields)), math.lcm(*(field.stride[1] for field in fields))
+
+    def shape(self, tap: str) -> Shape:
+        """(H', W', C) of the whole picture's features."""
+        return self._shapes[tap]
+
+    def own(self, tap: str, tile: Tile) -> Part:
+        """Which of the whole picture's features are this tile's."""
+        return Part(*(self._positions(tap, axis, tile.own[axis]) for axis in (0, 1)))
+
+    def within(self, tap: str, tile: Tile) -> Part:
+        """The same, counted from the first of its crop's features."""
+        stride, own = self._fields[tap].stride, self.own(tap, tile)
+        firsts = [tile.crop[axis].start // stride[axis] for axis in (0, 1)]
+        return Part(*(slice(part.start - first, part.stop - first) for part, first in zip(own, firsts, strict=True)))
+
+    def _positions(self, tap: str, axis: int, pixels: slice) -> slice:
+        stride, count = self._fields[tap].stride[axis], self._shapes[tap][axis]
+        last = pixels.stop == self.size[axis]
+        return slice(min(count, pixels.start // stride), count if last else min(count, pixels.stop // stride))
+
+
+class TiledPlan:
+    """One plan that goes through all tiles of a picture. `nbytes` are the plan's."""
+
+    def __init__(self, network: Network, tiles: Tiles, gradient: bool = True) -> None:
+        self.tiles = tiles
+        self.plan: Plan = network.plan(tiles.crop, tiles.taps, gradient)
+
+    @property
+    def nbytes(self) -> int:
+        return self.plan.nbytes
+
+    def run(self, pixels: Float32) -> Iterator[Tile]:
+        """Each tile, once the plan has computed its features. `pixels` (H, W, 3) are the whole picture's."""
+        for tile in self.tiles.tiles:
+            self.plan.run(pixels[tile.crop])
+            yield tile
+
+    def feature(self, tap: str, tile: Tile) -> Buffer | None:
+        """This tile's own features, until the next tile; None where it has none at this tap."""
+        return self.own(self.plan.feature(tap), tap, tile)
+
+    def own(self, values: Buffer, tap: str, tile: Tile) -> Buffer | None:
+        """What is this tile's own of its crop's features or of their gradient."""
+        rows, columns = self.tiles.within(tap, tile)
+        return values.window(rows, columns) if rows.start < rows.stop and columns.start < columns.stop else None
+
+    def features(self, pixels: Float32, taps: Iterable[str]) -> dict[str, Float32]:
+        """{tap: (H', W', C)} of the whole picture."""
+        whole = {tap: np.empty(self.tiles.shape(tap), np.float32) for tap in taps}
+        for tile in self.run(pixels):
+            for tap, values in whole.items():
+                found = self.feature(tap, tile)
+                if found is not None:
+                    values[self.tiles.own(tap, tile)] = found.interior
+        return whole
+
+
+def fitting(
+    network: Network, size: Pair, taps: Iterable[str], fits: Callable[[TiledPlan], bool], gradient: bool = True
+) -> TiledPlan:
+    """The plan with the fewest tiles that `fits`; where none does, the one whose buffers take least. The longer side of the
+    tiles is cut first."""
+    taps = tuple(taps)
+    aligned = Tiles.align(network.architecture, taps)
+    counts, most = list(WHOLE), [-(-side // align) for side, align in zip(size, aligned, strict=True)]
+    least = made = TiledPlan(network, Tiles(network.architecture, size, taps), gradient)
+    while not fits(made):
+        axes = sorted((0, 1), key=lambda axis: -made.tiles.crop[axis])
+        axis = next((axis for axis in axes if counts[axis] < most[axis]), None)
+        if axis is None:
+            return least
+        counts[axis] += 1
+        made = TiledPlan(network, Tiles(network.architecture, size, taps, (counts[0], counts[1])), gradient)
+        if made.nbytes < least.nbytes:
+            least = made
+    return made
+
+
+def within(room: int | None) -> Callable[[TiledPlan], bool]:
+    """Whether a plan's buffers take at most `room` bytes, whatever they take where that is None."""
+    return lambda plan: room is None or plan.nbytes <= room

@@ -1,0 +1,4 @@
+"""The kernels that Numba compiles for this processor.
+
+`compilation` alone imports numba; `backend` is the kernel set.
+"""

@@ -1,0 +1,4 @@
+"""Networks as graphs: layers with torch.nn's names, the architectures made of them, and their registry.
+
+Geometry only: no numbers, no kernels.
+"""

@@ -1,0 +1,145 @@
+"""What a picture is painted towards: the style of paintings and the content of a photo, as values that are made once.
+
+Both are plain data. They can be pickled, or written with `values.to_arrays` and `np.savez`; a film has one `StyleTargets`,
+and a `ContentTargets` for each frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from minitorch_style.arrays import Float32
+from minitorch_style.engine.network import Network
+from minitorch_style.engine.plan import Plan
+from minitorch_style.engine.tiles import TiledPlan, fitting, within
+from minitorch_style.errors import SettingsError
+from minitorch_style.kernels.api import KernelSet
+from minitorch_style.kernels.buffers import Buffer
+from minitorch_style.style.losses import Gram, content_loss, mean_gram, style_loss, teacher_loss
+
+
+@dataclass(frozen=True)
+class GramSum:
+    """A Gram matrix FᵀF (N, N) summed over so many positions. The parts of a picture add up to that of the whole."""
+
+    total: Gram
+    positions: int
+
+    def __add__(self, other: GramSum) -> GramSum:
+        return GramSum(self.total + other.total, self.positions + other.positions)
+
+    @classmethod
+    def of(cls, kernels: KernelSet, features: Buffer) -> GramSum:
+        return cls(kernels.gram(features), features.shape[0] * features.shape[1])
+
+
+def grams_of(plan: TiledPlan, picture: Float32, layers: Iterable[str]) -> dict[str, GramSum]:
+    """{layer: Gram matrix} of a picture (H, W, 3), in the order of its tiles."""
+    found: dict[str, GramSum] = {}
+    for tile in plan.run(picture):
+        for layer in layers:
+            features = plan.feature(layer, tile)
+            if features is not None:
+                gram = GramSum.of(plan.plan.kernels, features)
+                found[layer] = found[layer] + gram if layer in found else gram
+    return found
+
+
+@dataclass(frozen=True)
+class StyleTargets:
+    """{layer: mean Gram matrix A / M_A, (N, N) float64} of a painting, or of several, blended. `scales` are factors of
+    equation 3: features scaled by s scale it, of their products, by s⁴. `products` {layer: Q, (N, N)} are those of a teacher,
+    in whose space the differences then count (`teacher_loss`).
+
+        >>> network = ms.load_network("distilled")
+        >>> painting = ms.load_picture("painting.jpg", 64).pixels
+        >>> style = ms.StyleTargets.of(network, painting, ["conv1_1", "conv2_1"])
+        >>> style.grams["conv1_1"].shape
+        (8, 8)
+    """
+
+    grams: Mapping[str, Gram]
+    scales: Mapping[str, float]
+    products: Mapping[str, Gram] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        network: Network,
+        paintings: Float32 | Sequence[Float32],
+        layers: Sequence[str],
+        blend: Sequence[float] | None = None,
+        room: int | None = None,
+        teacher: bool = False,
+    ) -> StyleTargets:
+        """Of a painting (H, W, 3) in [0, 1], or of several of any sizes, whose mean Gram matrices are averaged with the
+        weights `blend` (evenly by default). With `teacher` as the network's
+        teacher sees them, where its file says how. In tiles where the buffers for a painting would take more than `room` bytes.
+        SettingsError for a blend or layers that cannot be."""
+        pictures = [paintings] if isinstance(paintings, np.ndarray) else list(paintings)
+        shares = [1.0] * len(pictures) if blend is None else list(blend)
+        if len(shares) != len(pictures) or min(shares) < 0 or sum(shares) == 0:
+            raise SettingsError(f"expected {len(pictures)} blend weights of at least 0, not all 0; got {shares}")
+        total: dict[str, Gram] = {}
+        for picture, share in zip(pictures, shares, strict=True):
+            plan = fitting(network, (picture.shape[0], picture.shape[1]), layers, within(room), gradient=False)
+            for layer, found in grams_of(plan, picture, plan.tiles.taps).items():
+                total[layer] = total.get(layer, 0.0) + mean_gram(found.total, found.positions) * (share / sum(shares))
+        known = network.teacher_products if teacher else {}
+        products = {layer: known[layer].astype(np.float64) for layer in total if layer in known}
+        return cls(total, {layer: network.tap_scales.get(layer, 1.0) ** 4 for layer in total}, products)
+
+    def loss(self, layer: str, gram: Gram, positions: int) -> tuple[float, Gram]:
+        """Equation 3 of a Gram matrix, which may be written to, and the matrix S for which F·S is its gradient."""
+        if layer in self.products:
+            value, matrix = teacher_loss(gram, positions, self.grams[layer], self.products[layer])
+        else:
+            value, matrix = style_loss(gram, positions, self.grams[layer], gram)
+        matrix *= self.scales[layer]
+        return self.scales[layer] * value, matrix
+
+    @cached_property
+    def norms(self) -> dict[str, float]:
+        """{layer: 1/(4N²) Σ (A/M_A)²}: what equation 3 is for features of zero."""
+        return {layer: self.loss(layer, np.zeros_like(gram), 1)[0] for layer, gram in self.grams.items()}
+
+
+@dataclass(frozen=True)
+class ContentTargets:
+    """{layer: features P, (H', W', N) float32} of a photo. `scales` are factors of equation 1: features scaled by s scale
+    it by s².
+
+        >>> network = ms.load_network("distilled")
+        >>> photo = ms.load_picture("photo.jpg", 64).pixels  # (43, 64, 3)
+        >>> content = ms.ContentTargets.of(network, photo, ["conv4_2"])
+        >>> content.features["conv4_2"].shape
+        (5, 8, 64)
+    """
+
+    features: Mapping[str, Float32]
+    scales: Mapping[str, float]
+
+    @classmethod
+    def of(
+        cls, network: Network, photo: Float32, layers: Sequence[str], plan: Plan | TiledPlan | None = None
+    ) -> ContentTargets:
+        """Of a photo (H, W, 3) in [0, 1], by a `plan` for its size that taps these layers, where there is one already."""
+        plan = plan or network.plan((photo.shape[0], photo.shape[1]), layers, gradient=False)
+        if isinstance(plan, TiledPlan):
+            features = plan.features(photo, layers)
+        else:
+            plan.run(photo)
+            features = {layer: plan.feature(layer).interior.copy() for layer in layers}
+        return cls(features, {layer: network.tap_scales.get(layer, 1.0) ** 2 for layer in layers})
+
+    @cached_property
+    def norms(self) -> dict[str, float]:
+        """{layer: ½ Σ P²}: what equation 1 is for features of zero."""
+        return {
+            layer: self.scales[layer] * content_loss(target, np.zeros_like(target))[0]
+            for layer, target in self.features.items()
+        }

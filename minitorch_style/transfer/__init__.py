@@ -1,0 +1,4 @@
+"""The main job: settings, what it will take, and the run itself.
+
+Prints nothing.
+"""

@@ -1,0 +1,231 @@
+"""Gatys' method: the pixels themselves go down equation 6, at one size, by one network."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from minitorch_style.arrays import Float32
+from minitorch_style.engine.network import Network
+from minitorch_style.engine.normalize import at_mean_activation
+from minitorch_style.engine.tiles import WHOLE, TiledPlan, Tiles, fitting, within
+from minitorch_style.errors import ShapeError, StyleError
+from minitorch_style.image.resize import resized
+from minitorch_style.kernels import vector_ops
+from minitorch_style.optimizers import State, Stop, Tracked, optimizer
+from minitorch_style.plans.kept import Kept, Nothing
+from minitorch_style.style.chroma import coarse_chroma, coarse_in_chroma
+from minitorch_style.style.objective import LossWeights, Objective
+from minitorch_style.style.targets import ContentTargets, StyleTargets
+from minitorch_style.style.tiled import TiledObjective
+from minitorch_style.transfer.estimate import BASE_BYTES, Estimate, estimate, held
+from minitorch_style.transfer.rehearsal import rehearse_vectors
+from minitorch_style.transfer.settings import Settings
+from minitorch_style.transfer.stages import Step
+from minitorch_style.values import Arrays, like, to_arrays
+
+Names = tuple[str, ...] | None
+CUT = "cut"  # in a checkpoint
+
+
+class Cut(NamedTuple):
+    """In how many tiles a picture is made, and whether the paintings are read in as much memory as that takes."""
+
+    rows: int
+    columns: int
+    bounded: bool
+
+    @classmethod
+    def of(cls, written: npt.NDArray[Any]) -> Cut:
+        """StyleError for what is none."""
+        if written.shape != (3,) or written.dtype.kind != "i" or written[:2].min() < 1:
+            raise StyleError(f"a picture is not cut into {written}")
+        rows, columns, bounded = written.tolist()
+        return cls(rows, columns, bool(bounded))
+
+
+def scaled(shape: tuple[int, ...], factor: float) -> tuple[int, int]:
+    """(height, width) of a shape, times `factor`, at least a pixel each."""
+    return max(1, round(shape[0] * factor)), max(1, round(shape[1] * factor))
+
+
+@dataclass(frozen=True)
+class Descent:
+    """`settings.iterations` of the optimizer on a picture of `size`; photo and paintings (H, W, 3) shrink along. `start` is
+    what the whole job begins with, at the photo's size. The layers are the network's own where they are None. Where more
+    than `limit` bytes would be taken the picture is cut into tiles, which changes the order of sums alone; `cut` says how
+    it has been cut before."""
+
+    network: Network
+    size: tuple[int, int]
+    photo: Float32
+    paintings: Sequence[Float32]
+    start: Float32
+    settings: Settings
+    content_layers: Names = None
+    style_layers: Names = None
+    kept: Kept = field(default_factory=Nothing)
+    limit: int | None = None
+    cut: Cut | None = None
+
+    @property
+    def title(self) -> str:
+        (height, width), count = self.size, len(self.plan.tiles.tiles)
+        tiles = f" in {count} tiles" if count > 1 else ""
+        return f"{self.steps} iterations of {self.settings.optimizer} by {self.network.name} at {width}×{height}{tiles}"
+
+    @property
+    def steps(self) -> int:
+        return self.settings.iterations
+
+    @property
+    def taps(self) -> list[str]:
+        architecture = self.network.architecture
+        return [
+            *((self.content_layers or architecture.content_layers) if self.settings.content_weight else ()),
+            *((self.style_layers or architecture.style_layers) if self.settings.style_weight else ()),
+        ]
+
+    @cached_property
+    def _cut(self) -> Cut:
+        """As few tiles as the limit allows: one, if even the paintings fit whole. No more is allocated than numbers."""
+        if self.cut is not None:
+            return self.cut
+        whole = Cut(*WHOLE, False)
+        if self.limit is None or replace(self, cut=whole).estimate().nbytes <= self.limit:
+            return whole
+        room = self.limit - BASE_BYTES[self.network.kernels.name] - self.network.nbytes
+
+        def fits(plan: TiledPlan) -> bool:
+            return held(self.network, plan, self.settings) <= room
+
+        return Cut(*fitting(self.network, self.size, self.taps, fits).tiles.counts, True)
+
+    @property
+    def _counts(self) -> tuple[int, int]:
+        return self._cut.rows, self._cut.columns
+
+    @cached_property
+    def plan(self) -> TiledPlan:
+        """Nothing of it is allocated: `objective` makes its own."""
+        return TiledPlan(self.network, Tiles(self.network.architecture, self.size, self.taps, self._counts))
+
+    @property
+    def _room(self) -> int | None:
+        """What the plan for a painting may take: as much as the work that follows."""
+        return held(self.network, self.plan, self.settings) if self._cut.bounded else None
+
+    def at(self, size: tuple[int, int]) -> Descent:
+        """The same at another size."""
+        return replace(self, size=size)
+
+    def check(self) -> None:
+        """ShapeError if the picture or a painting is too small for the network."""
+        architecture = self.network.architecture
+        nodes = architecture.until(self.taps)
+        architecture.shapes(self.size, nodes)
+        for number, painting in enumerate(self.paintings, 1):
+            try:
+                architecture.shapes(self._shrunk(painting.shape), nodes)
+            except ShapeError as error:
+                rows, columns = painting.shape[:2]
+                raise ShapeError(
+                    f"style {number}, {columns}×{rows} pixels, is too small for {self.settings.scales} scales: {error}"
+                ) from error
+
+    def _shrunk(self, shape: tuple[int, ...]) -> tuple[int, int]:
+        return scaled(shape, self.size[0] / self.photo.shape[0])
+
+    def estimate(self, factor: float = 1) -> Estimate:
+        if factor != 1:
+            return self.at(scaled(self.size, factor)).estimate()
+        sizes = [self._shrunk(painting.shape) for painting in self.paintings]
+        plans = [fitting(self.network, size, self.taps, within(self._room), gradient=False) for size in sizes]
+        return estimate(self.network, self.plan, plans, self.settings)
+
+    def objective(self) -> Objective | TiledObjective:
+        """Equation 6 for a picture of this size, its weights balanced as `Settings` describes."""
+        settings, photo, paintings, network = self.settings, self.photo, list(self.paintings), self.network
+        kept = self.kept
+        if settings.activation is not None:
+            network, kept = (
+                at_mean_activation(network, photo, self.taps, settings.activation, self._counts),
+                Nothing(),
+            )  # the photo's own
+        if self.size != photo.shape[:2]:
+            paintings = [resized(painting, self._shrunk(painting.shape)) for painting in paintings]
+            photo = resized(photo, self.size)
+        weights = LossWeights.of(
+            network.architecture,
+            settings.content_weight,
+            settings.style_weight,
+            self.content_layers,
+            self.style_layers,
+            settings.tv_weight,
+        )
+        counts, plan = self._counts, None
+        if counts == WHOLE:
+            make_plan = partial(network.plan, self.size, weights.layers)
+            plan = kept.get(("plan", network.name), (self.size, *weights.layers), make_plan)
+        else:
+            tiled = TiledPlan(network, Tiles(network.architecture, self.size, weights.layers, counts))
+        style = content = None
+        if weights.style_layers:
+            layers, sizes = tuple(weights.style_layers), tuple(painting.shape for painting in paintings)
+            make = partial(
+                StyleTargets.of, network, paintings, layers, settings.style_blend, self._room, settings.balanced
+            )
+            style = kept.get(("style", network.name, self._halved), (layers, sizes, self._room), make)
+        if weights.content_layers:
+            content = ContentTargets.of(network, photo, list(weights.content_layers), plan or tiled)
+        if plan is None:
+            return TiledObjective(tiled, weights, content, style, settings.balanced)
+        return Objective.from_targets(plan, weights, content, style, settings.balanced)
+
+    @property
+    def _halved(self) -> int:
+        """How many times smaller than the photo the picture is."""
+        return round(len(self.photo) / self.size[0])
+
+    def _begin(self, before: Float32 | None) -> Float32:
+        """The start at this size, with what the stage before has changed in it carried over."""
+        origin = resized(self.start, self.size)
+        if before is None:
+            random = self.settings.init == "random" and self.settings.balanced
+            return coarse_chroma(origin) if random else origin
+        changed = before - resized(self.start, (before.shape[0], before.shape[1]))
+        return np.asarray(origin + resized(changed, self.size), np.float32)
+
+    def run(self, before: Float32 | None, state: Arrays | None = None) -> Generator[Step, None, str]:
+        if state is not None and CUT in state:
+            state = dict(state)
+            cut = replace(self, cut=Cut.of(state.pop(CUT)))
+            return (yield from cut.run(before, state))
+        objective, begin = self.objective(), self._begin(before)
+        evaluate = coarse_in_chroma(objective) if self.settings.balanced else objective
+        watched = Tracked(evaluate)
+        method = optimizer(self.settings.optimizer, vector_ops(self.network.kernels.name))
+        now = method.start(watched, begin)
+        if state is None:
+            yield Step(0, begin, begin, now.loss, now.loss, objective.terms)
+        else:
+            now, watched = like(now, state), Tracked(evaluate)
+        while now.iterations < self.steps:
+            now = method.step(watched, now)
+            if now.stop is not None:
+                return str(now.stop.value)
+            losses = now.loss, watched.best_loss, objective.terms
+            yield Step(now.iterations, now.pixels, now.best, *losses, state=partial(self._state, now))
+        return Stop.ITERATIONS.value
+
+    def _state(self, now: State) -> Arrays:
+        return {**to_arrays(now), CUT: np.array(self._cut)}
+
+    def rehearse(self) -> None:
+        replace(self, kept=Nothing()).objective()(np.zeros((*self.size, 3), np.float32))  # no numbers to keep
+        rehearse_vectors(self.network.kernels.name)

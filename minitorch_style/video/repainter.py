@@ -1,0 +1,97 @@
+"""Films in the painting's own strokes: what the method `gram` paints is the plan of each frame, repainted with patches of the
+painting that move along with the scene."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from minitorch_style.arrays import Float32, Rgb8
+from minitorch_style.errors import ResumeError
+from minitorch_style.image.sources import Source
+from minitorch_style.kernels.patches import patch_kernels
+from minitorch_style.plans.kept import Kept
+from minitorch_style.restroke import Paintings, Strokes
+from minitorch_style.restroke.carried import Level, Moved, check_levels, repaint_next
+from minitorch_style.transfer.lent import lend
+from minitorch_style.transfer.settings import Settings
+from minitorch_style.values import Arrays, from_arrays, to_arrays
+from minitorch_style.video.flow import Flow, Motion
+
+# More than in a picture, for what is kept from frame to frame blurs a little: at the same sharpness it is stiller so.
+SHARPNESS = 0.8
+MOST_KEPT = 0.95
+FRAME, SHOWN = "frame", "shown"
+
+
+class Repainter:
+    """Repaints the frames of a film in order. `consistency` is from 0, lively, to 1, still: its root is the part of what was
+    shown that stays, moved along, where the flow is believed."""
+
+    def __init__(self, sources: Sequence[Source], settings: Settings, kernels: str, consistency: float) -> None:
+        self._sources, self._settings, self._kept = sources, settings, np.float32(min(consistency**0.5, MOST_KEPT))
+        self._kernels, self._strokes = patch_kernels(kernels), Strokes(detail=settings.detail, sharpness=SHARPNESS)
+        self._paintings: dict[tuple[int, int], Paintings] = {}
+        self._levels: list[Level] = []
+        self.frame: Rgb8 | None = None  # the last one
+        self._shown: Float32 | None = None
+
+    def paintings(self, size: tuple[int, int]) -> Paintings:
+        """The paintings for frames of `size` (height, width), read when those first come: ImageError, SettingsError."""
+        if size not in self._paintings:
+            self._paintings = {size: lend(self._sources, self._settings, size, kept=Kept()).strokes}
+        return self._paintings[size]
+
+    def paint(self, plan: Float32, frame: Rgb8, begins: bool, motion: Motion | None, finder: Flow | None) -> Float32:
+        """`frame` (H, W, 3) after its `plan` of any size, in [0, 1]. Unless a scene `begins`, everything has moved by
+        `motion` since the one before, or where none is given stays where it is on the screen."""
+        photo, before = frame.astype(np.float32) / np.float32(255), self._shown
+        given = plan, photo, self.paintings((frame.shape[0], frame.shape[1])), self._strokes, self._kernels
+        self.frame = frame
+        if begins or before is None:
+            self._shown, self._levels = repaint_next(*given)
+            return self._shown
+        if motion is None or finder is None:
+            still = Motion(np.zeros((*frame.shape[:2], 2), np.float32), np.ones(frame.shape[:2], np.float32))
+            moved = Moved(still.back, still.trust, lambda picture, back: picture)
+            picture, self._levels = repaint_next(*given, self._levels, moved)
+        else:
+            moved = Moved(motion.back, motion.trust, finder.carry)
+            picture, self._levels = repaint_next(*given, self._levels, moved)
+            picture = finder.carry(picture, self._aside(finder))
+        kept = self._kept * moved.trust[..., None]
+        self._shown = picture + kept * (moved.carry(before, moved.back) - picture)
+        return self._shown
+
+    def _aside(self, finder: Flow) -> Float32:
+        """How far right and down of what their matches show the strokes are, (H, W, 2): patches move by whole pixels."""
+        around = self._strokes.radius
+        return finder.mean_around(np.pad(self._levels[-1].aside, ((around, around), (around, around), (0, 0)), "edge"))
+
+    def state(self) -> Arrays:
+        """All that the next frame depends on, until that is painted: {name: array}."""
+        if self.frame is None or self._shown is None:
+            return {}
+        levels = {
+            f"{number}/{name}": array
+            for number, level in enumerate(self._levels)
+            for name, array in to_arrays(level).items()
+        }
+        return {FRAME: self.frame, SHOWN: self._shown, **levels}
+
+    def restore(self, state: Arrays) -> None:
+        """Goes on as the one did that had this `state`, to the same bits. StyleError for what is none."""
+        frame, shown = state.get(FRAME), state.get(SHOWN)
+        if frame is None or shown is None or frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+            raise ResumeError("no state of a repainted film")
+        if shown.shape != frame.shape or shown.dtype != np.float32:
+            raise ResumeError(f"no state of a repainted film (frame {frame.shape}, shown {shown.shape})")
+        numbers = sorted({int(name.split("/")[0]) for name in state if "/" in name})
+        levels = []
+        for number in numbers:
+            own = {name.split("/", 1)[1]: array for name, array in state.items() if name.startswith(f"{number}/")}
+            levels.append(from_arrays(Level, own))
+        size = frame.shape[0], frame.shape[1]
+        check_levels(levels, size, self.paintings(size), self._strokes)
+        self.frame, self._shown, self._levels = frame, shown, levels
