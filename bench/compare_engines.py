@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
 import logging
 import operator
 import platform
@@ -32,30 +31,25 @@ from threadpoolctl import threadpool_limits
 from torch import nn
 from tqdm import tqdm
 
+from bench.record import RESULTS, save
+from minitorch_style.engine.network import Network, load_network
 from minitorch_style.kernels import set_threads
-from minitorch_style.network import Network, load_network
-from minitorch_style.objective import Objective
-from tools.convert_torch import torch_graph
+from minitorch_style.style.objective import Objective
+from tools.torch_network import TorchNetwork
 
-RESULTS = Path(__file__).parent / "results"
 PAUSE = 0.2  # seconds; an engine's idle threads wait in a loop for some milliseconds before they sleep
 Engine = Callable[[], Any]
 
 
-class TorchNetwork(nn.Module):
-    """The engine's network as a PyTorch module in single precision: pixels (1, 3, H, W) → features at `taps`."""
+class Features(nn.Module):
+    """PyTorch's form of the engine's network, with a tuple for the exporters: pixels (1, 3, H, W) → features at `taps`."""
 
     def __init__(self, network: Network, taps: tuple[str, ...]) -> None:
         super().__init__()
-        self.network, self.taps = network, taps
-        self.names = list(network.parameters)
-        arrays = (torch.from_numpy(array) for array in network.parameters.values())
-        values = [array.permute(3, 2, 0, 1).contiguous() if array.dim() == 4 else array for array in arrays]
-        self.values = nn.ParameterList([nn.Parameter(value, requires_grad=False) for value in values])
+        self.network, self.taps = TorchNetwork.of(network, network.architecture), taps
 
     def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        parameters = dict(zip(self.names, self.values, strict=True))
-        features = torch_graph(self.network, self.network.architecture, pixels, parameters, self.taps)
+        features = self.network(pixels, self.taps)
         return tuple(features[tap] for tap in self.taps)
 
 
@@ -68,10 +62,10 @@ def torch_loss(
         if tap in targets["style"]:
             flat = feature[0].flatten(1)
             difference = flat @ flat.T / flat.shape[1] - targets["style"][tap]
-            weight = objective.style_weight * objective.style_layers[tap] / (4 * flat.shape[0] ** 2)
+            weight = objective.weights.style * objective.weights.style_layers[tap] / (4 * flat.shape[0] ** 2)
             loss = loss + weight * difference.square().sum()
         if tap in targets["content"]:
-            weight = 0.5 * objective.content_weight * objective.content_layers[tap]
+            weight = 0.5 * objective.weights.content * objective.weights.content_layers[tap]
             loss = loss + weight * (feature - targets["content"][tap]).square().sum()
     return loss
 
@@ -92,17 +86,17 @@ def engines(model: str, size: int) -> tuple[dict[str, Engine], dict[str, Engine]
     def as_tensor(pixels: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(pixels).permute(2, 0, 1)[None].contiguous()
 
-    plain = TorchNetwork(network, taps).eval()
+    plain = Features(network, taps).eval()
     with torch.no_grad():
         photo = dict(zip(taps, plain(as_tensor(content)), strict=True))
         painting = dict(zip(taps, plain(as_tensor(style)), strict=True))
     grams = {tap: f[0].flatten(1) @ f[0].flatten(1).T / f[0, 0].numel() for tap, f in painting.items()}
-    targets = {"taps": taps, "style": {tap: grams[tap] for tap in objective.style_layers},
-               "content": {tap: photo[tap] for tap in objective.content_layers}}  # fmt: skip
+    targets = {"taps": taps, "style": {tap: grams[tap] for tap in objective.weights.style_layers},
+               "content": {tap: photo[tap] for tap in objective.weights.content_layers}}  # fmt: skip
 
     layouts = {"torch NCHW": torch.contiguous_format, "torch channels_last": torch.channels_last}
     for name, layout in layouts.items():
-        module = TorchNetwork(network, taps).eval().to(memory_format=layout)
+        module = Features(network, taps).eval().to(memory_format=layout)
         picture = as_tensor(x).to(memory_format=layout)
 
         def run(module: nn.Module = module, picture: torch.Tensor = picture) -> Any:
@@ -116,7 +110,7 @@ def engines(model: str, size: int) -> tuple[dict[str, Engine], dict[str, Engine]
             return float(value), leaf.grad
 
         forward[name], gradient[name] = run, back
-    compiled = torch.compile(TorchNetwork(network, taps).eval().to(memory_format=torch.channels_last))
+    compiled = torch.compile(Features(network, taps).eval().to(memory_format=torch.channels_last))
     last = as_tensor(x).to(memory_format=torch.channels_last)
 
     def compiled_back() -> Any:
@@ -199,8 +193,7 @@ def main() -> None:
                              "others_ms": others, "ratios": ratios, "ratio_to_best": min(ratios.values())})  # fmt: skip
     record = {"processor": processor(), "threads": options.threads, "repeat": options.repeat,
               "torch": torch.__version__, "rows": rows}  # fmt: skip
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "engines.json").write_text(json.dumps(record, indent=1) + "\n")
+    save(record, RESULTS / "engines.json")
     for row in rows:
         others = ", ".join(f"{name} {value:.1f}" for name, value in row["others_ms"].items())
         print(f"{row['model']:<10} {row['size']:>4}² {row['what']:<16} minitorch {row['minitorch_ms']:8.1f} ms; {others} ms; "

@@ -9,7 +9,6 @@ bench/results/optimizers.json.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import time
 from contextlib import suppress
@@ -18,11 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from minitorch_style import transfer
-from minitorch_style.optimizers import OPTIMIZERS, Tracked
-from minitorch_style.settings import Settings
+from bench.record import RESULTS, save
+from minitorch_style.kernels import vector_ops
+from minitorch_style.optimizers import Tracked, minimize, optimizer
+from minitorch_style.transfer import run as transfer
+from minitorch_style.transfer.settings import Settings
 
-RESULTS = Path(__file__).parent / "results"
 EVALUATIONS = (50, 200)
 
 
@@ -59,7 +59,8 @@ def measured(job: transfer.Job, name: str) -> dict[str, Any]:
 
     began = time.perf_counter()
     with suppress(_Enough):
-        OPTIMIZERS[name](watched, job.start, max(EVALUATIONS), after, job.network.kernels)
+        method = optimizer(name, vector_ops(job.network.kernels.name))
+        minimize(method, watched, job.start, max(EVALUATIONS), after)
     for count in EVALUATIONS:
         best.setdefault(count, watched.best_loss)
     return {"loss": best, "optimizer_ms": statistics.median(shares[10:]), "seconds": time.perf_counter() - began}
@@ -72,7 +73,7 @@ def main() -> None:
     parser.add_argument("--model", default=Settings().model)
     parser.add_argument("--weights")
     options = parser.parse_args()
-    settings = Settings(model=options.model, weights=options.weights, size=options.size)
+    settings = Settings(method="gram", model=options.model, weights=options.weights, size=options.size)
     rows = []
     for pair in options.pairs:
         photo, painting = pair.split(":")
@@ -82,9 +83,8 @@ def main() -> None:
             losses = ", ".join(f"{loss:.4e} after {count}" for count, loss in row["loss"].items())
             print(f"{Path(photo).stem} {Path(painting).stem} {name:<7} {losses}; {row['optimizer_ms']:.2f} ms an iteration "
                   f"besides evaluations; {row['seconds']:.1f} s", flush=True)  # fmt: skip
-    RESULTS.mkdir(exist_ok=True)
     record = {"model": options.model, "size": options.size, "rows": rows}
-    (RESULTS / "optimizers.json").write_text(json.dumps(record, indent=1) + "\n")
+    save(record, RESULTS / "optimizers.json")
 
 
 if __name__ == "__main__":

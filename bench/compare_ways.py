@@ -9,7 +9,6 @@ bench/results/ways.json and the plot docs/ways.png. `--preset fast` is the best 
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 from pathlib import Path
 from typing import Any
@@ -18,15 +17,15 @@ import matplotlib
 
 from bench.history import job_of, loss_history
 from bench.paper.setting import FIRST, PAIRS
-from minitorch_style.images import load_picture
-from minitorch_style.network import load_network
-from minitorch_style.settings import PRESETS
+from bench.record import RESULTS, save, thinned
+from minitorch_style.engine.network import load_network
+from minitorch_style.image.io import load_picture
+from minitorch_style.transfer.settings import PRESETS
 
 matplotlib.use("Agg")
 from matplotlib import pyplot
 
 ROOT = Path(__file__).resolve().parent.parent
-RESULT = ROOT / "bench" / "results" / "ways.json"
 PLOT = ROOT / "docs" / "ways.png"
 PLAIN = "100 plain iterations"
 SMALL = "distilled-perceptual"
@@ -70,7 +69,15 @@ def main() -> None:
             way: next((row["seconds"] for row in rows if row["loss"] <= goal), None) for way, rows in found.items()
         }
         ended = {way: {"seconds": rows[-1]["seconds"], "loss": rows[-1]["loss"] / goal} for way, rows in found.items()}
-        pairs.append({"pair": name, "goal": goal, "reached": reached, "ended": ended, "curves": found})
+        pairs.append(
+            {
+                "pair": name,
+                "goal": goal,
+                "reached": reached,
+                "ended": ended,
+                "curves": {way: thinned(rows) for way, rows in found.items()},
+            }
+        )
         for way, seconds in reached.items():
             told = f"reached after {seconds:.1f} s" if seconds else "not reached"
             print(
@@ -80,9 +87,7 @@ def main() -> None:
     preset = ", ".join(f"{key} {value}" for key, value in PRESETS["fast"].items())
     print("mean seconds at the end:", {way: round(statistics.fmean(pair["ended"][way]["seconds"] for pair in pairs), 1)
                                        for way in pairs[0]["ended"]}, "· --preset fast:", preset)  # fmt: skip
-    temporary = RESULT.with_suffix(".tmp")
-    temporary.write_text(json.dumps({"model": options.model, "size": options.size, "pairs": pairs}, indent=1))
-    temporary.replace(RESULT)
+    save({"model": options.model, "size": options.size, "pairs": pairs}, RESULTS / "ways.json")
     draw(pairs, PLOT)
 
 

@@ -9,14 +9,13 @@ bench/results/distillation.json.
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
+from bench.record import RESULTS, save
 from tools.training.data import read_split
 from tools.training.evaluate import measure
 from tools.training.runs import load_run
 
-RESULT = Path(__file__).resolve().parent / "results" / "distillation.json"
 TOLD = ("init", "alpha", "attention", "seed", "lr", "epochs")
 SIZE = 112  # what `tools.training.evaluate` takes
 
@@ -34,9 +33,7 @@ def main() -> None:
         found = measure(network, photos, SIZE)
         rows.append({**options, "init": Path(options["init"]).stem, "steps": state["step"], **found})
         print(rows[-1], flush=True)
-    temporary = RESULT.with_suffix(".tmp")
-    temporary.write_text(json.dumps({"photographs": len(photos), "rows": rows}, indent=1) + "\n")
-    temporary.replace(RESULT)
+    save({"photographs": len(photos), "rows": rows}, RESULTS / "distillation.json")
 
 
 if __name__ == "__main__":

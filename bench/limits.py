@@ -1,4 +1,4 @@
-"""Start-up, memory beside PyTorch's and as it was told beforehand, and how time and memory grow with the pixels.
+"""Start-up, memory beside PyTorch's and beside its estimate, and how time and memory grow with the pixels.
 
     python -m bench.limits
 
@@ -21,44 +21,33 @@ from typing import Any
 import numpy as np
 from scipy import optimize
 
+from bench.record import RESULTS, save, text
+
 ROOT = Path(__file__).resolve().parent.parent
-RESULT = ROOT / "bench" / "results" / "limits.json"
 SIDES = (128, 256, 512, 1024)
-TOLD = {
+ESTIMATED = {
     "distilled": None,
     "enet": None,
     "segnet": None,
     "vgg19": "random:0",
-}  # models whose memory is told and measured
+}  # models whose memory is estimated and measured
 
 OURS = """
 import resource, numpy as np
 from minitorch_style import stylize
 photo, painting = np.random.default_rng(0).random((2, 512, 512, 3), np.float32)
-stylize(photo, painting, model="vgg16", weights="random:0", iterations=16)
+stylize(photo, painting, model="vgg16", weights="random:0", iterations=16, method="gram")
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 """
 # The same job: VGG-16 up to conv5_1 with average pools, Gram and content losses, sixteen steps of L-BFGS with ten pairs.
 TORCH = """
 import resource, torch
-from minitorch_style.networks import architecture
-from torch import nn
-layers, taps = [], {"conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv4_2", "conv5_1"}
-for node in architecture("vgg16").until(taps):
-    layer = node.layer
-    if hasattr(layer, "in_channels"):
-        layers.append((None, nn.Conv2d(layer.in_channels, layer.out_channels, 3, padding=1).requires_grad_(False)))
-    elif "pool" in node.name:
-        layers.append((None, nn.AvgPool2d(2)))
-    else:
-        layers.append((node.name.replace("relu", "conv"), nn.ReLU()))
+from minitorch_style.nn.vgg import vgg
+from tools.torch_network import TorchNetwork
+architecture = vgg("vgg16", 16, last="conv5_1").with_average_pooling()
+network = TorchNetwork(architecture).requires_grad_(False)
 def features(x):
-    found = {}
-    for name, layer in layers:
-        x = layer(x)
-        if name in taps:
-            found[name] = x
-    return found
+    return network(x, {*architecture.style_layers, *architecture.content_layers})
 def gram(f):
     flat = f[0].flatten(1)
     return flat @ flat.T / flat.shape[1]
@@ -98,22 +87,25 @@ print(json.dumps(rows))
 """
 PEAK = """
 import json, resource, sys, numpy as np
-from minitorch_style import Settings, transfer
+from minitorch_style import Settings
+from minitorch_style.transfer import run as transfer
 model, side, weights = sys.argv[1], int(sys.argv[2]), sys.argv[3] or None
 photo, painting = np.random.default_rng(0).random((2, side, side, 3), np.float32)
-job = transfer.prepare(photo, painting, Settings(model=model, weights=weights, size=side, iterations=16))
-transfer.run(job)
+job = transfer.prepare(photo, painting, Settings(method="gram", model=model, weights=weights, size=side, iterations=16))
+transfer.run(job).complete()
 print(json.dumps({"told": job.estimate.nbytes, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}))
 """
 # Pictures in memory, network loaded, kernels compiled: what a program pays that transfers one picture after another.
 TEN = """
 import statistics, time
 from minitorch_style import load_network, stylize
-from minitorch_style.images import load_picture, resized
+from minitorch_style.image.io import load_picture
+from minitorch_style.image.resize import resized
 photo, painting = (resized(load_picture(f"examples/{name}.jpg").pixels, (256, 256)) for name in ("photo", "painting"))
 network, times = load_network("distilled", pooling="average"), []
 for _ in range(12):
-    job = {"content": photo, "style": painting, "network": network, "model": "distilled", "iterations": 10}
+    job = {"content": photo, "style": painting, "network": network, "model": "distilled", "iterations": 10,
+           "method": "gram"}
     history = stylize(**job).history
     times.append(sum(one.milliseconds for one in history[1:]))
 print(statistics.median(times[2:]))
@@ -146,7 +138,7 @@ def departure(rows: list[dict[str, Any]], what: str) -> float:
 def first_iteration() -> str:
     """A program that makes one iteration of the default model on the repository's pictures."""
     arguments = ["stylize", "examples/photo.jpg", "examples/painting.jpg", "-o", f"{tempfile.gettempdir()}/limits.png",
-                 "--size", "256", "--iterations", "1", "--quiet"]  # fmt: skip
+                 "--size", "256", "--iterations", "1", "--quiet", "--preset", "gram"]  # fmt: skip
     return f"from minitorch_style.cli import main; raise SystemExit(main({arguments!r}))"
 
 
@@ -171,7 +163,7 @@ def main() -> None:
         record["growth"].extend({"model": model, **row} for row in rows)
     record["peaks"] = [
         {"model": model, "side": side, **json.loads(run(PEAK, model, str(side), weights or "")[0])}
-        for model, weights in TOLD.items()
+        for model, weights in ESTIMATED.items()
         for side in (256, 512)
     ]
     record["departures"] = [
@@ -179,10 +171,8 @@ def main() -> None:
                             for what in ("seconds", "bytes")}}
         for model in ("distilled", "vgg16")
     ]  # fmt: skip
-    temporary = RESULT.with_suffix(".tmp")
-    temporary.write_text(json.dumps(record, indent=1))
-    temporary.replace(RESULT)
-    print(json.dumps(record, indent=1))
+    save(record, RESULTS / "limits.json")
+    print(text(record), end="")
 
 
 if __name__ == "__main__":

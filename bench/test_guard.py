@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from minitorch_style.engine.network import load_network
 from minitorch_style.kernels import kernel_set
-from minitorch_style.network import load_network
-from minitorch_style.objective import Objective
+from minitorch_style.style.objective import Objective
 
 SIDE = 1024
 FLOORS = {"vgg16": 1.0, "distilled": 0.15, "enet": 0.12}

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minitorch_style.network import load_network
-from minitorch_style.objective import Objective
-from minitorch_style.optimizers import OPTIMIZERS, optimizer
+from minitorch_style.engine.network import load_network
+from minitorch_style.optimizers import OPTIMIZERS, minimize, optimizer
+from minitorch_style.style.objective import Objective
 
 SIZE = int(os.environ.get("MINITORCH_BENCH_SIZE", "256"))
 SMALL = ("distilled", "enet")
@@ -56,5 +56,5 @@ def test_ten_iterations(benchmark: Any, model: str, method: str) -> None:
     """Ten iterations of the optimizer: a tenth of this is the paper's «iteration»."""
     objective, x = prepared(model, "auto")
     count = 2 if SIZE < 256 else 10
-    result = benchmark.pedantic(optimizer(method), args=(objective, x, 10), rounds=count, warmup_rounds=1)
+    result = benchmark.pedantic(minimize, args=(optimizer(method), objective, x, 10), rounds=count, warmup_rounds=1)
     assert result.loss < objective(x)[0]

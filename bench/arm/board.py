@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.arm.emulated import CACHE, HERE, IPAD, MODELS, REPOSITORY, bundle, make_root
+from bench.record import RESULTS, save
 
 MODULES = ("netfs", "fscache", "9pnet", "9pnet_virtio", "virtio_mmio", "9p")
-RESULT = Path(__file__).resolve().parents[1] / "results" / "board.json"
 
 
 def kernel() -> Path:
@@ -97,15 +97,13 @@ def main() -> int:
     parser.add_argument("--models", nargs="+", default=list(MODELS))
     parser.add_argument("--iterations", type=int, default=2)
     parser.add_argument("--size", type=int, default=256)
-    parser.add_argument("--out", type=Path, default=RESULT)
+    parser.add_argument("--out", type=Path, default=RESULTS / "board.json")
     options = parser.parse_args()
     make_root()
     rows = [stylised(model, options.iterations, options.size) for model in options.models]
     for row in rows:
         print(f"{row['model']}: {row['peak_mb']:.0f} MB resident at most, of {row['total_mb']:.0f} MB")
-    temporary = options.out.with_suffix(".tmp")
-    temporary.write_text(json.dumps(rows, indent=1) + "\n")
-    temporary.replace(options.out)
+    save(rows, options.out)
     return 0
 
 

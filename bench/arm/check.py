@@ -19,7 +19,7 @@ import numpy as np
 from bench.arm import job
 from bench.arm.emulated import BOARDS, HERE, IPAD, MODELS, REPOSITORY, bundle, counted, make_root, python
 
-SUITE = ("test_layers.py", "test_losses.py", "kernels/test_pooling.py", "kernels/test_pointwise.py")
+SUITE = ("nn/test_layers.py", "style/test_losses.py", "kernels/test_pooling.py", "kernels/test_pointwise.py")
 # Without fused multiply-add and with denormals flushed, single precision rounds otherwise; three line searches amplify it.
 LOSS, GRADIENT, PIXELS = 1e-4, 1e-3, 0.02
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from minitorch_style.crosscompile import make_bundle
+from minitorch_style.deploy.bundle import make_bundle
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parents[1]
@@ -71,13 +71,18 @@ def bundle(models: Sequence[str] = MODELS, board: Board = IPAD) -> Path:
 
 
 def python(arguments: Sequence[str | Path], folder: Path, board: Board = IPAD, **environment: str) -> str:
-    """What the board's Python prints when it runs in `folder`; its errors pass through."""
+    """What the board's Python prints when it runs in `folder`; its errors are printed if it fails. (Under emulation every
+    process complains once a library that `/lib` is no link there.)"""
     chosen = {"ROOT": str(board.root), "CPU": board.cpu, "QEMU": f"{board.emulator}-static"}
     if board.wheels:
         chosen["WHEELS"] = str(wheels(board))
     variables = {**os.environ, **chosen, **environment}
     command = [str(HERE / "python"), *(str(argument) for argument in arguments)]
-    return subprocess.run(command, cwd=folder, env=variables, check=True, stdout=subprocess.PIPE, text=True).stdout
+    done = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True)
+    if done.returncode:
+        print(done.stdout, done.stderr, sep="\n", file=sys.stderr)
+        done.check_returncode()
+    return done.stdout
 
 
 def counted(arguments: Sequence[str | Path], folder: Path) -> dict[int, Counts]:

@@ -12,20 +12,19 @@ none of these figures.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.arm.emulated import HERE, MODELS, Counts, bundle, counted, make_root
-from minitorch_style.network import load_network
+from bench.record import RESULTS, save
+from minitorch_style.engine.network import load_network
 
 CLOCK = 1e9
 EFFICIENCY = (0.8, 0.4)
 BYTES_A_SECOND = (1.5e9, 0.5e9)
 SIZE = 256
-RESULT = Path(__file__).resolve().parents[1] / "results" / "arm.json"
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=list(MODELS))
     parser.add_argument("--size", type=int, default=128, help="side of the pictures that are counted, scaled to 256")
-    parser.add_argument("--out", type=Path, default=RESULT)
+    parser.add_argument("--out", type=Path, default=RESULTS / "arm.json")
     options = parser.parse_args()
     make_root()
     folder = bundle(options.models)
@@ -85,9 +84,7 @@ def main() -> int:
             spans = [f"{row[what]['low_s']:.2f}–{row[what]['high_s']:.2f}" for what in ("forward", "iteration")]
             millions = sum(row["forward"]["instructions"].values()) / 1e6
             print(f"{model:<22}{kernels:<9}{millions:>18,.0f}{spans[0]:>14}{spans[1]:>14}", flush=True)
-    temporary = options.out.with_suffix(".tmp")
-    temporary.write_text(json.dumps(rows, indent=1))
-    temporary.replace(options.out)
+    save(rows, options.out)
     return 0
 
 

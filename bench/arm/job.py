@@ -17,10 +17,11 @@ from pathlib import Path
 import numpy as np
 
 from minitorch_style.cli import main
-from minitorch_style.kernels.native_set import Library, NativeKernels, find_library
-from minitorch_style.network import load_network
-from minitorch_style.objective import Objective
-from minitorch_style.optimizers import optimizer
+from minitorch_style.engine.network import load_network
+from minitorch_style.kernels import vector_ops
+from minitorch_style.kernels.native.backend import Library, NativeKernels, find_library
+from minitorch_style.optimizers import minimize, optimizer
+from minitorch_style.style.objective import Objective
 
 MARK = 0x4D54
 
@@ -47,16 +48,15 @@ def compare(model: str, kernels: str, out: str) -> None:
     objective, x = prepared(model, kernels, 64)
     loss, gradient = objective(x)
     losses: list[float] = []
-    ended = optimizer("lbfgs")(
-        objective, x, 3, lambda number, value, pixels: losses.append(value), objective.network.kernels
-    )
+    method = optimizer("lbfgs", vector_ops(objective.plan.kernels.name))
+    ended = minimize(method, objective, x, 3, lambda number, value, pixels: losses.append(value))
     np.savez(out, loss=loss, gradient=gradient, losses=losses, pixels=ended.pixels)
     print(f"{model}, {kernels} kernels: loss {loss:.6g} → {losses[-1]:.6g}, peak {peak_megabytes():.0f} MB")
 
 
 def count(model: str, kernel_set: str, size: int) -> None:
     objective, x = prepared(model, kernel_set, size)
-    kernels = objective.network.kernels
+    kernels = objective.plan.kernels
     if isinstance(kernels, NativeKernels):
         kernels.library.threads = 1  # so that the count does not depend on how threads take turns
     objective(x)
@@ -85,7 +85,21 @@ def product() -> None:
 def picture(model: str, iterations: str, size: str, out: str) -> None:
     here = Path(__file__).resolve().parent
     given = ["stylize", str(here / "photo.jpg"), str(here / "painting.jpg"), "-o", str(here / "out.png")]
-    code = main([*given, "--model", model, "--iterations", iterations, "--size", size, "--max-memory", "460M"])
+    code = main(
+        [
+            *given,
+            "--model",
+            model,
+            "--iterations",
+            iterations,
+            "--size",
+            size,
+            "--max-memory",
+            "460M",
+            "--preset",
+            "gram",
+        ]
+    )
     if code:
         sys.exit(code)
     total = Path("/proc/meminfo").read_text().split()[1]

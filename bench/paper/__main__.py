@@ -11,7 +11,6 @@ bundled distilled-perceptual network, which the report says.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from tqdm import tqdm
 
 from bench.paper import discussion, figures, report
 from bench.paper.setting import ROOT, Setting
+from bench.record import save
 from minitorch_style.errors import StyleError
 
 EXPERIMENTS = {
@@ -59,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
         for name, experiment in bar:
             bar.set_postfix_str(name)
             results[name] = setting.once(name, lambda run=experiment: run(setting))  # type: ignore[misc]
-        (setting.out / "results.json").write_text(json.dumps(results, indent=1))
+        save(results, setting.out / "results.json")
         page = report.write(setting, results)
     except StyleError as error:
         print(f"bench.paper: {error}", file=sys.stderr)

@@ -9,11 +9,12 @@ import numpy as np
 
 from bench.history import job_of, loss_history
 from bench.paper.figures import transfer_at_marks
+from bench.paper.judge import Judge
 from bench.paper.setting import Setting, one_bit_models
-from minitorch_style.judge import Judge
-from minitorch_style.library import bundled
-from minitorch_style.network import load_network
-from minitorch_style.transfer import objective_of
+from bench.record import thinned
+from minitorch_style.engine.network import load_network
+from minitorch_style.transfer.run import objective_of
+from minitorch_style.weights.store import bundled
 
 STEPS = (0.005, 0.01, 0.02, 0.04, 0.08, 0.16)  # how far a step moves a pixel, root mean square
 PLAIN = 100  # iterations of plain L-BFGS that the others are measured by
@@ -69,7 +70,15 @@ def optimizers(setting: Setting) -> list[dict[str, Any]]:
             reached = {
                 way: next((row["seconds"] for row in rows if row["loss"] <= goal), None) for way, rows in curves.items()
             }
-            found.append({"model": model, "pair": pair, "goal": goal, "curves": curves, "reached": reached})
+            found.append(
+                {
+                    "model": model,
+                    "pair": pair,
+                    "goal": goal,
+                    "curves": {way: thinned(rows) for way, rows in curves.items()},
+                    "reached": reached,
+                }
+            )
     return found
 
 

@@ -13,17 +13,19 @@ from typing import Any
 
 import numpy as np
 
+from bench.paper.judge import Judge
 from bench.paper.setting import Setting, one_bit_models
-from minitorch_style.images import Picture
-from minitorch_style.judge import Judge
-from minitorch_style.library import bundled
-from minitorch_style.network import Network, load_network
-from minitorch_style.networks import DECODERS, architecture, decoder
-from minitorch_style.objective import Objective
-from minitorch_style.optimizers import OPTIMIZERS, optimizer
-from minitorch_style.segment import load_segmenter, person_probability
-from minitorch_style.settings import Settings
-from minitorch_style.transfer import Iteration, objective_of, prepare, run
+from minitorch_style.engine.network import Network, load_network
+from minitorch_style.image.io import Picture
+from minitorch_style.kernels import vector_ops
+from minitorch_style.nn.registry import DECODERS, architecture, decoder
+from minitorch_style.optimizers import OPTIMIZERS, minimize, optimizer
+from minitorch_style.style.objective import Objective
+from minitorch_style.transfer.events import Iterated
+from minitorch_style.transfer.region import load_segmenter, person_probability
+from minitorch_style.transfer.run import objective_of, prepare, run
+from minitorch_style.transfer.settings import Settings
+from minitorch_style.weights.store import bundled
 
 FIGURE_1_ITERATIONS = 10
 # Linux lets ru_maxrss begin with what the parent had when it forked.
@@ -47,12 +49,13 @@ def figure_1(setting: Setting) -> list[dict[str, Any]]:
     _, photo, painting = setting.pairs()[0]
     rows: list[dict[str, Any]] = []
 
-    def look(iteration: Iteration, picture: Callable[[], np.ndarray]) -> None:
+    def look(event: Iterated) -> None:
+        iteration, picture = event.iteration, event.picture
         path = setting.picture(f"figure1-{iteration.number:02d}", picture())
         rows.append({"iteration": iteration.number, "loss": iteration.loss, "picture": path})
 
-    settings = Settings(iterations=FIGURE_1_ITERATIONS, size=setting.size)
-    result = run(prepare(Picture(photo), Picture(painting), settings), look)
+    settings = Settings(method="gram", iterations=FIGURE_1_ITERATIONS, size=setting.size)
+    result = run(prepare(Picture(photo), Picture(painting), settings)).complete(look)
     start = {"iteration": 0, "loss": result.history[0].loss, "picture": setting.picture("figure1-00", photo)}
     return [start, *rows]
 
@@ -95,19 +98,22 @@ def transfer_at_marks(
     setting: Setting, network: Network, photo: np.ndarray, painting: np.ndarray, method: str = "lbfgs"
 ) -> list[tuple[int, float, np.ndarray]]:
     """[(iteration, seconds so far, picture)] at the setting's marks, of one run."""
-    settings = Settings(model=network.name, size=max(photo.shape), iterations=max(setting.marks), optimizer=method)
+    settings = Settings(
+        method="gram", model=network.name, size=max(photo.shape), iterations=max(setting.marks), optimizer=method
+    )
     job = prepare(Picture(photo), Picture(painting), settings, network)
     objective_of(job)(photo)  # compiled and warm
     seen: list[tuple[int, float, np.ndarray]] = []
     spent = 0.0
 
-    def look(iteration: Iteration, picture: Callable[[], np.ndarray]) -> None:
+    def look(event: Iterated) -> None:
         nonlocal spent
+        iteration, picture = event.iteration, event.picture
         spent += iteration.milliseconds / 1e3
         if iteration.number in setting.marks:
             seen.append((iteration.number, spent, picture()))
 
-    run(job, look)
+    run(job).complete(look)
     return seen
 
 
@@ -213,7 +219,7 @@ def _iteration_ms(objective: Objective, x: np.ndarray, method: str, repeats: int
             shares.append(now - spent)
         spent, last = 0.0, time.perf_counter()
 
-    optimizer(method)(timed, x, max(3, repeats), after, objective.network.kernels)
+    minimize(optimizer(method, vector_ops(objective.plan.kernels.name)), timed, x, max(3, repeats), after)
     return (statistics.fmean(iterations), statistics.fmean(shares)) if iterations else (0.0, 0.0)
 
 
@@ -225,7 +231,7 @@ def memory(setting: Setting) -> list[dict[str, Any]]:
             "import numpy as np\n"
             "from minitorch_style import stylize\n"
             f"photo, painting = np.random.default_rng(0).random((2, {setting.size}, {setting.size}, 3), np.float32)\n"
-            f"stylize(photo, painting, model={name!r}, iterations=3)\n{PRINT_PEAK}"
+            f"stylize(photo, painting, model={name!r}, method='gram', iterations=3)\n{PRINT_PEAK}"
         )
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
                               cwd=Path(__file__).resolve().parents[2])  # fmt: skip

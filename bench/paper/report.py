@@ -13,6 +13,7 @@ from PIL import Image
 
 from bench.paper import plots
 from bench.paper.setting import Setting
+from minitorch_style.files import write_text
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1080px; margin: 2em auto; padding: 0 1em; color: #222 }
@@ -240,7 +241,5 @@ def write(setting: Setting, results: dict[str, Any]) -> Path:
         f"iOS».</p>{body}</html>"
     )
     path = setting.out / "report.html"
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(page, encoding="utf-8")
-    temporary.replace(path)
+    write_text(path, page)
     return path

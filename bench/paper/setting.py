@@ -10,15 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from minitorch_style.checkpoints import read_checkpoint
-from minitorch_style.convert import convert
-from minitorch_style.hdf5 import load_keras
-from minitorch_style.images import load_picture, save_picture
+from bench.record import save
+from minitorch_style.arrays import Float32
+from minitorch_style.engine.network import Network, load_network
+from minitorch_style.image.io import load_picture
+from minitorch_style.image.writing import save_picture
 from minitorch_style.kernels import kernel_set
-from minitorch_style.kernels.buffers import Array
-from minitorch_style.library import bundled
-from minitorch_style.network import Network, load_network
-from minitorch_style.networks import NETWORKS, architecture
+from minitorch_style.nn.registry import NETWORKS, architecture
+from minitorch_style.weights.checkpoints import read_checkpoint
+from minitorch_style.weights.checkpoints.keras import load_keras
+from minitorch_style.weights.convert import convert
+from minitorch_style.weights.store import bundled
 
 ROOT = Path(__file__).resolve().parents[2]
 PAIRS = (
@@ -47,7 +49,7 @@ class Setting:
     full: bool
     models: tuple[str, ...] = field(default_factory=lambda: tuple(name for name in MODELS if name in bundled()))
 
-    def pairs(self, count: int = FIRST) -> list[tuple[str, Array, Array]]:
+    def pairs(self, count: int = FIRST) -> list[tuple[str, Float32, Float32]]:
         """(name, photo, painting): up to five where the shared pictures are, else the repository's own."""
         folder = self.shared / "pictures"
         named = [(name, folder / photo, folder / painting) for name, photo, painting in PAIRS]
@@ -67,7 +69,7 @@ class Setting:
             return None
         target = architecture("squeezenet")
         weights = load_keras(path, target)
-        return Network(target, weights.parameters, weights.normalisation, kernel_set())
+        return Network(target, weights.parameters, weights.normalization, kernel_set())
 
     def network(self, name: str) -> Network:
         """A bundled network, or the quarter-width VGG-19 of the shared data, with average pooling as by default."""
@@ -75,10 +77,10 @@ class Setting:
         if name == "vgg19-quarter" and path.exists():
             target = architecture(name)
             weights = convert(read_checkpoint(path), target)
-            return Network(target.with_average_pooling(), weights.parameters, weights.normalisation, kernel_set())
+            return Network(target.with_average_pooling(), weights.parameters, weights.normalization, kernel_set())
         return load_network(name, pooling="average")
 
-    def picture(self, name: str, pixels: Array | np.ndarray) -> str:
+    def picture(self, name: str, pixels: Float32 | np.ndarray) -> str:
         """Keeps a picture of the report; its path, relative to the folder of results."""
         path = self.out / "pictures" / f"{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -96,9 +98,7 @@ class Setting:
                 return kept["result"]
         result = compute()
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps({"setting": described, "result": result}, indent=1))
-        temporary.replace(path)
+        save({"setting": described, "result": result}, path)
         return json.loads(json.dumps(result))
 
 

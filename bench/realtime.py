@@ -1,0 +1,213 @@
+"""Films: what few iterations a frame cost in loss, how still the result is, and how many frames a second are painted live.
+
+    python -m bench.realtime films CLIP… --style PAINTING [--sizes 128] [--frames 16]
+    python -m bench.realtime strokes CLIP… --style PAINTING --sizes 256 --frames 24
+    python -m bench.realtime live CLIP --style PAINTING --sizes 128 256 384 512 --frames 60
+
+Each writes a file of bench/results, from which a table of `docs/video.md` or `docs/realtime.md` is made. `films`: for each clip,
+three films: frame by frame (every frame its own `iterations`), warped start only (consistency 0), and the
+whole method. Of each: seconds a frame after the first; the loss of equation 6 over that of frame by frame; the warping error
+with frame t−1 and t−10, mean squared difference to the warped earlier frame where the flow of the input can be believed, over
+that of the input; and tOF, mean |flow(x_{t−1}, x_t) − flow(c_{t−1}, c_t)| in pixels. `strokes`: films by the method
+`auto`, with how sharp they are, mean |x(p + 1) − x(p)| along rows, in the place of the loss. Needs the extra `video`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.record import RESULTS, save
+from minitorch_style.arrays import Float32, Rgb8
+from minitorch_style.image.resize import reduced_size
+from minitorch_style.kernels import threads
+from minitorch_style.transfer.settings import Settings
+from minitorch_style.video import flow
+from minitorch_style.video.film import CONSISTENCY, Film, Pace
+from minitorch_style.video.frames import Reader
+from minitorch_style.video.live import BUDGET_MS, Live
+
+LONG = 10  # frames, of the long-term error
+JUDGED = 8  # frames at the end of a live clip whose loss is compared
+
+
+def floats(frame: Rgb8) -> Float32:
+    return frame.astype(np.float32) / np.float32(255)
+
+
+def film_of(frames: list[Rgb8], begin: Callable[[], Film], each: bool) -> tuple[list[Rgb8], float]:
+    """The painted frames, and the median of the seconds that those after the first took; `each` by a film of its own."""
+    film, made, seconds = begin(), [], []
+    for frame in frames:
+        began = time.perf_counter()
+        made.append((begin() if each else film).paint(frame))
+        seconds.append(time.perf_counter() - began)
+    return made, float(np.median(seconds[1:]))
+
+
+def warping_error(finder: flow.Flow, frames: list[Rgb8], pictures: list[Rgb8], apart: int) -> float:
+    errors = []
+    for before, now, first, second in zip(frames, frames[apart:], pictures, pictures[apart:], strict=False):
+        found = flow.motion(finder, finder.grey(before), finder.grey(now))
+        away = np.square(floats(second) - finder.warp(floats(first), found.back)).mean(axis=2)
+        errors.append(float((found.trust * away).sum() / max(1.0, found.trust.sum())))
+    return float(np.mean(errors)) if errors else float("nan")
+
+
+def tof(finder: flow.Flow, frames: list[Rgb8], pictures: list[Rgb8]) -> float:
+    away = []
+    for i in range(1, len(frames)):
+        flows = [finder.between(finder.grey(film[i - 1]), finder.grey(film[i])) for film in (frames, pictures)]
+        away.append(float(np.linalg.norm(flows[1] - flows[0], axis=2).mean()))
+    return float(np.mean(away))
+
+
+def clip_of(path: Path, size: int, count: int, skip: int) -> list[Rgb8]:
+    with Reader(path) as reader:
+        height, width = reduced_size(reader.size, size)
+        found = []
+        for number, frame in enumerate(reader.frames((height // 2 * 2, width // 2 * 2))):
+            if number >= skip:
+                found.append(frame.pixels)
+            if len(found) == count:
+                break
+    return found
+
+
+Row = dict[str, Any]
+
+
+def report(path: Path, options: argparse.Namespace) -> Iterator[Row]:
+    frames = clip_of(path, options.sizes[0], options.frames, options.skip)
+    settings = Settings(method="gram", iterations=options.iterations)
+    finder = flow.Flow()
+
+    def begin(consistency: float, steps: int = 1) -> Callable[[], Film]:
+        return lambda: Film(options.style, settings, Pace(consistency, steps))
+
+    judge = begin(0)()
+    ways = {f"frame by frame, {options.iterations}": (begin(0), True)}
+    for steps in options.steps:
+        ways[f"warped start, {steps}"] = begin(0, steps), False
+        for consistency in options.consistency:
+            ways[f"consistency {consistency:g}, {steps}"] = begin(consistency, steps), False
+    inputs = [warping_error(finder, frames, frames, apart) for apart in (1, LONG)]
+    alone: tuple[float, list[float]] | None = None
+    for name, (start, each) in ways.items():
+        made, seconds = film_of(frames, start, each)
+        losses = [judge.objective(floats(frame))(floats(one))[0] for frame, one in zip(frames, made, strict=True)]
+        alone = alone or (seconds, losses)
+        ratios = np.array(losses[1:]) / np.array(alone[1][1:])
+        errors = [warping_error(finder, frames, made, apart) for apart in (1, LONG)]
+        yield {
+            "clip": path.stem,
+            "way": name,
+            "time": seconds / alone[0],
+            "loss": float(np.median(ratios)),
+            "worst": float(ratios.max()),
+            "losses": [round(loss, 6) for loss in losses],
+            "error": [error / base for error, base in zip(errors, inputs, strict=True)],
+            "tof": tof(finder, frames, made),
+        }
+
+
+def strokes(path: Path, options: argparse.Namespace) -> Iterator[Row]:
+    """Films in strokes: every frame by itself, and with the matches carried along; beside the plans alone."""
+    frames = clip_of(path, options.sizes[0], options.frames, options.skip)
+    finder = flow.Flow()
+    inputs = [warping_error(finder, frames, frames, apart) for apart in (1, LONG)]
+
+    def begin(method: str, consistency: float) -> Callable[[], Film]:
+        settings = Settings(method=method, iterations=options.iterations)
+        return lambda: Film(options.style, settings, Pace(consistency, options.steps[0]))
+
+    ways = {"plans alone": (begin("gram", CONSISTENCY), False), "frame by frame": (begin("auto", 0), True)}
+    for consistency in options.consistency:
+        ways[f"strokes carried, consistency {consistency:g}"] = begin("auto", consistency), False
+    for name, (start, each) in ways.items():
+        made, seconds = film_of(frames, start, each)
+        errors = [warping_error(finder, frames, made, apart) for apart in (1, LONG)]
+        yield {
+            "clip": path.stem,
+            "way": name,
+            "fps": 1 / seconds,
+            "error": [error / base for error, base in zip(errors, inputs, strict=True)],
+            "sharpness": float(np.mean([np.abs(np.diff(floats(one), axis=1)).mean() for one in made[LONG:]])),
+            "tof": tof(finder, frames, made),
+        }
+
+
+def live(path: Path, size: int, options: argparse.Namespace) -> Row:
+    """`path` as a camera shows it: milliseconds of a frame from camera to picture, and the loss."""
+    frames = clip_of(path, size, options.frames, options.skip)
+    row: Row = {"size": size, "height": frames[0].shape[0], "width": frames[0].shape[1], "ways": {}}
+    judge = Film(options.style, Settings(method="gram", iterations=options.iterations), Pace(0, 1))
+    alone = [judge.objective(floats(frame))(floats(_anew(frame, options)))[0] for frame in frames[-JUDGED:]]
+    for name, budget in (("one", 1.0), ("budget", BUDGET_MS)):
+        painter = Live(options.style, size, budget)
+        painter.prepare(frames[0].shape[:2])
+        seconds, made, steps = [], [], []
+        for frame in frames:
+            began = time.perf_counter()
+            made.append(painter.next(frame))
+            seconds.append(time.perf_counter() - began)
+            steps.append(painter.iterations)
+            if budget == 1.0:
+                painter.working_size = size  # how long a frame of this size takes, however long that is
+        losses = [
+            judge.objective(floats(f))(floats(p))[0] for f, p in zip(frames[-JUDGED:], made[-JUDGED:], strict=True)
+        ]
+        row["ways"][name] = {
+            "median_ms": 1e3 * float(np.median(seconds)),
+            "late_ms": 1e3 * float(np.percentile(seconds, 95)),
+            "fps": 1 / float(np.mean(seconds)),
+            "iterations": float(np.mean(steps)),
+            "loss": float(np.median(np.array(losses) / np.array(alone))),
+            "working_size": painter.working_size,
+        }
+    return row
+
+
+def _anew(frame: Rgb8, options: argparse.Namespace) -> Rgb8:
+    return Film(options.style, Settings(method="gram", iterations=options.iterations), Pace(0, 1)).paint(frame)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("what", choices=["films", "strokes", "live"])
+    parser.add_argument("clips", nargs="+", type=Path, metavar="CLIP")
+    parser.add_argument("--style", required=True, metavar="PAINTING")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[128], metavar="PX", help="several for live")
+    parser.add_argument("--frames", type=int, default=16)
+    parser.add_argument("--skip", type=int, default=0, help="frames at the beginning")
+    parser.add_argument("--iterations", type=int, default=100)
+    parser.add_argument("--steps", type=int, nargs="+", default=[3], help="iterations per frame to try")
+    parser.add_argument("--consistency", type=float, nargs="+", default=[0.5], help="values to try")
+    options = parser.parse_args()
+    rows = []
+    if options.what == "live":
+        for size in options.sizes:
+            rows.append(live(options.clips[0], size, options))
+            for name, way in rows[-1]["ways"].items():
+                print(f"{size}, {name}: {way['median_ms']:.1f} ms, {way['fps']:.1f} a second, loss {way['loss']:.2f}")
+    else:
+        for path in options.clips:
+            for row in (report if options.what == "films" else strokes)(path, options):
+                rows.append(row)
+                print(f"{row['clip']}, {row['way']}: errors {row['error'][0]:.2f} {row['error'][1]:.2f}", flush=True)
+    asked = {
+        "size": options.sizes[0],
+        "frames": options.frames,
+        "iterations": options.iterations,
+        "clip": options.clips[0].stem,
+    }
+    save({"asked": asked, "threads": threads(), "rows": rows}, RESULTS / f"{options.what}.json")
+
+
+if __name__ == "__main__":
+    main()
