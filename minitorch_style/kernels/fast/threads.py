@@ -4,10 +4,15 @@
 * GNU OpenMP's threads do not survive a `fork()`, and enter no region again: a forked child computes on one thread.
 * They wait for each other in a loop, and where another process wants the processor, whole time slices pass so. After
   `SPINS` rounds they sleep: longer than they wait on an idle machine, and no time on a busy one.
+* PyTorch brings an OpenMP of its own and offers it to all that is loaded later. Imported first, it has set out with other
+  `SPINS`, and small pictures take ten times as long on a busy machine: Numba's layer is bound to the system's.
 """
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import importlib.util
 import os
 import struct
 import threading
@@ -118,6 +123,15 @@ def share(typing_context, task, count, layer, threads, arguments):
     return types.void(task, types.int64, types.int64, types.int64, arguments), emit
 
 
+def _bind_openmp() -> None:
+    """Loads Numba's OpenMP layer, where there is one, so that it finds the OpenMP that it was linked with before any other.
+    Without effect if it has been loaded before."""
+    found = importlib.util.find_spec("numba.np.ufunc.omppool")
+    if found is not None and found.origin is not None and hasattr(os, "RTLD_DEEPBIND"):
+        with contextlib.suppress(OSError):  # no OpenMP here: Numba takes another layer
+            ctypes.CDLL(found.origin, mode=os.RTLD_NOW | os.RTLD_DEEPBIND)
+
+
 class _Layer:
     """Numba's threads: the address of what shares tasks among them, and how many are to be used."""
 
@@ -127,9 +141,12 @@ class _Layer:
     def begin(self) -> None:
         """Starts the threads, if they are not running."""
         if self.count == 0:
-            available = int(numba.get_num_threads()) if _PARALLEL else 1  # starts them
-            self.count = available
-            self.address = llvm.address_of_symbol("numba_parallel_for") if _PARALLEL else 0
+            if _PARALLEL:
+                _bind_openmp()
+                self.count = int(numba.get_num_threads())  # starts them
+                self.address = llvm.address_of_symbol("numba_parallel_for")
+            else:
+                self.count = 1
 
     def forked(self) -> None:
         if self.address:  # whose threads are the parent's
