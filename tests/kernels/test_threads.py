@@ -32,5 +32,7 @@ print(threads(), several - alone)
 def test_threads_are_not_those_of_the_openmp_that_pytorch_brings() -> None:
     """Which were ten times as slow on a busy machine, for PyTorch's is loaded before it can be told when to sleep."""
     environment = {**os.environ, "NUMBA_NUM_THREADS": "2"}
-    done = subprocess.run([sys.executable, "-c", AFTER_TORCH], env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", AFTER_TORCH], env=environment, capture_output=True, text=True, check=True
+    )
     assert done.stdout.split() == ["2", "1"]
