@@ -14,6 +14,7 @@ from minitorch_style.arrays import Float32, Float64
 from minitorch_style.errors import SettingsError, ShapeError
 from minitorch_style.image.io import Picture
 from minitorch_style.image.resize import resized
+from minitorch_style.kernels.blas import one_thread
 from minitorch_style.kernels.buffers import roomy
 from minitorch_style.kernels.patches import SLACK, Field, PatchKernels
 from minitorch_style.restroke.guide import scaled
@@ -228,4 +229,6 @@ def _axes(canvas: Float32, allowed: npt.NDArray[np.bool_], side: int) -> Float32
     windows = sliding_window_view(canvas, (side, side), (0, 1))[np.divmod(corners, canvas.shape[1])]
     patches = windows.transpose(0, 2, 3, 1).reshape(len(corners), -1).astype(np.float64)
     patches -= patches.mean(0)
-    return np.linalg.eigh(patches.T @ patches)[1][:, ::-1][:, :AXES].astype(np.float32)
+    with one_thread():
+        axes: Float32 = np.linalg.eigh(patches.T @ patches)[1][:, ::-1][:, :AXES].astype(np.float32)
+    return axes
