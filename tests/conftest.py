@@ -13,6 +13,10 @@ from minitorch_style.nn.registry import architecture
 from minitorch_style.weights.hdf5 import save_weights
 from minitorch_style.weights.weights import Weights, random_weights
 
+# PyTorch waits for its threads in a loop; where other processes run as well, small tests take minutes so. Read when it is
+# loaded, as some modules of tests do first of all.
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 

@@ -124,6 +124,7 @@ def test_a_photo_without_people(capsys: pytest.CaptureFixture[str], tmp_path: Pa
 
 @pytest.mark.torch
 @pytest.mark.shared_data
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "photographs"), [("distilled", 100), ("enet", 100), ("segnet", 10)])
 def test_the_engine_is_as_accurate_as_pytorch(name: str, photographs: int, shared: Path) -> None:
     """Pixel accuracy on validation photographs, of the same weights and views: within 0.1 points."""

@@ -39,7 +39,7 @@ def discs(count: int, seed: int = 0) -> list[Photo]:
     return photos
 
 
-@pytest.mark.parametrize("model", ["distilled", "enet"])
+@pytest.mark.parametrize("model", ["distilled", pytest.param("enet", marks=pytest.mark.slow)])
 def test_thirty_steps_on_sixteen_pictures_lower_the_loss(model: str) -> None:
     trainer = Trainer(Options(model, sizes=[64], epochs=[30], batch=16, lr=3e-3), discs(16))
     trainer.prepare()
@@ -49,6 +49,7 @@ def test_thirty_steps_on_sixteen_pictures_lower_the_loss(model: str) -> None:
     assert len(losses) == 30 and np.mean(losses[-5:]) < 0.75 * np.mean(losses[:3])
 
 
+@pytest.mark.slow
 def test_a_resumed_run_is_the_uninterrupted_one(tmp_path: Path) -> None:
     """Stopped in the middle of an epoch, through a file, with dropout: every parameter and statistic has the same bits."""
     options = Options("enet", sizes=[32, 64], epochs=[1, 1], batch=4, seed=3)
@@ -76,6 +77,7 @@ def test_a_resumed_run_is_the_uninterrupted_one(tmp_path: Path) -> None:
     assert straight.step == second.step == 6 and all(torch.equal(mine[key], theirs[key]) for key in mine)
 
 
+@pytest.mark.slow
 def test_the_whole_way_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = people(tmp_path, 8)
     common = ["--data", str(folder), "--sizes", "32", "--epochs", "2", "--batch", "4", "--validate", "2"]
