@@ -121,12 +121,13 @@ def test_what_was_hidden_is_known_from_older_frames(finder: flow.Flow) -> None:
     np.testing.assert_allclose(both.target[~fresh], alone.target[~fresh], atol=1e-6)
 
 
-def test_an_older_frame_draws_a_little(finder: flow.Flow) -> None:
+@pytest.mark.parametrize(("remembered", "share"), [(True, 0.05), (False, 0.1)])
+def test_older_frames_draw_a_little(finder: flow.Flow, remembered: bool, share: float) -> None:
     frame = films.texture(2, 64, 64)
     old, last = (Painted(frame, np.full(frame.shape, value, np.float32), finder.grey(frame)) for value in (0.8, 0.2))
-    held = anchor([last], frame, finder, 1.0, old)
+    held = anchor([old, last], frame, finder, 1.0) if remembered else anchor([last], frame, finder, 1.0, old)
     assert held is not None
-    np.testing.assert_allclose(held.target, 0.2 + 0.1 * 0.6, atol=1e-6)
+    np.testing.assert_allclose(held.target, 0.2 + share * 0.6, atol=1e-6)
 
 
 def test_what_comes_in_at_the_border_is_no_stripe(finder: flow.Flow) -> None:
