@@ -118,7 +118,8 @@ def test_what_was_hidden_is_known_from_older_frames(finder: flow.Flow) -> None:
     fresh = (both.trust - alone.trust)[..., 0] > 0.5
     assert fresh.any()
     np.testing.assert_allclose(both.target[fresh], 0.2, atol=1e-6)
-    np.testing.assert_allclose(both.target[~fresh], alone.target[~fresh], atol=1e-6)
+    drawn = 0.05 * (0.8 - 0.2)  # at most, towards what the older frame shows
+    np.testing.assert_allclose(both.target[~fresh], alone.target[~fresh], atol=drawn + 1e-6)
 
 
 @pytest.mark.parametrize(("remembered", "share"), [(True, 0.05), (False, 0.1)])
