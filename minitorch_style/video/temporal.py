@@ -84,16 +84,15 @@ def anchor(
     those to be remembered: each fills in only where none that is closer is known. Where one is, the target is drawn a little
     towards the others, and to an `older` one: the errors of many flows add up, those of one do not."""
     last = history[-1]
-    apart = unlikeness(last.frame, frame)
     if finder is None or last.grey is None:
-        if apart > CUT_WITHOUT_FLOW:
+        if unlikeness(last.frame, frame) > CUT_WITHOUT_FLOW:
             return None
         change = (frame.astype(np.float32) - last.frame) / np.float32(255)
         return Anchor(np.clip(last.picture + change, 0, 1), np.ones((*frame.shape[:2], 1), np.float32), strength)
     grey = finder.grey(frame)
     moved = motion(finder, last.grey, grey)
     residual = float(np.abs(finder.warp(last.grey.astype(np.float32), moved.back) - grey).mean()) / 255
-    if residual > (RESIDUAL if apart > UNLIKE else LARGE_RESIDUAL):
+    if residual > LARGE_RESIDUAL or (residual > RESIDUAL and unlikeness(last.frame, frame) > UNLIKE):
         return None
     target, trust = finder.carry(last.picture, moved.back), moved.trust
     for past in reversed(history[:-1]):
