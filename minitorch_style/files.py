@@ -174,7 +174,9 @@ def _taken(guard: Path) -> int | None:
                 guard.unlink(missing_ok=True)
             except PermissionError:  # it is open
                 return None
-            return os.open(guard, FLAGS | os.O_CREAT)
+            with suppress(FileExistsError):  # another has made it meanwhile
+                return os.open(guard, FLAGS | os.O_CREAT | os.O_EXCL)
+            continue
         handle = os.open(guard, FLAGS | os.O_CREAT, 0o666)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

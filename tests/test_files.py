@@ -77,6 +77,75 @@ def test_the_lock_of_a_dead_process_is_taken_over(tmp_path: Path) -> None:
     assert names(tmp_path) == []
 
 
+class Windows:
+    """Its rules for open files, as far as the lock depends on them: what is open cannot be removed."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.held: dict[int, str] = {}
+        self._open, self._close, self._unlink = os.open, os.close, os.unlink
+        monkeypatch.setattr(sys, "platform", "win32")
+        monkeypatch.setattr(os, "open", self.open)
+        monkeypatch.setattr(os, "close", self.close)
+        monkeypatch.setattr(os, "unlink", self.unlink)
+
+    def open(self, path: str | Path, flags: int, mode: int = 0o777) -> int:
+        handle = self._open(path, flags, mode)
+        self.held[handle] = os.fspath(path)
+        return handle
+
+    def close(self, handle: int) -> None:
+        self._close(handle)
+        self.held.pop(handle, None)
+
+    def unlink(self, path: str | Path) -> None:
+        if os.fspath(path) in self.held.values():
+            raise PermissionError(13, "The process cannot access the file")
+        self._unlink(path)
+
+
+@posix
+def test_two_cannot_write_one_file_on_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        Windows(patch)
+        with alone(out), alone(tmp_path / "other"), pytest.raises(StyleError, match="another run"), alone(out):
+            raise AssertionError
+        with alone(out):
+            (left,) = tmp_path.iterdir()
+        assert names(tmp_path) == []
+        left.touch()  # as a process leaves it that has died
+        with alone(out):
+            pass
+        assert names(tmp_path) == []
+        with pytest.raises(StyleError, match="cannot be written"), alone(tmp_path / "none" / "out"):
+            raise AssertionError
+
+
+@posix
+def test_of_two_that_begin_at_once_on_windows_one_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another run makes the file after this one has seen that nobody holds it."""
+    out = tmp_path / "out"
+
+    class Raced(Windows):
+        others: int | None = None
+
+        def unlink(self, path: str | Path) -> None:
+            if self.others is None:
+                self.others = self.open(path, os.O_RDWR | os.O_CREAT)
+                raise FileNotFoundError(2, "No such file or directory")
+            super().unlink(path)
+
+    with monkeypatch.context() as patch:
+        raced = Raced(patch)
+        with pytest.raises(StyleError, match="another run"), alone(out):
+            raise AssertionError
+        assert raced.others is not None
+        raced.close(raced.others)
+        with alone(out):
+            pass
+        assert names(tmp_path) == []
+
+
 def limited(tmp_path: Path, code: str) -> subprocess.CompletedProcess[str]:
     """Runs `code` in a process that may write files of 64 kB at most."""
     head = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))\n"

@@ -39,6 +39,8 @@ SETTINGS = (
     "size",
     "style_size",
     "style_mask",
+    "strength",
+    "color",
     "detail",
     "stroke_size",
     "plan_size",

@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from minitorch_style.arrays import BFloat16, Float32
+from minitorch_style.arrays import BFloat16, Float32, Float64
 from minitorch_style.kernels.buffers import Buffer, Gate
 from minitorch_style.nn.layers import AvgPool2d, Conv2d, MaxPool2d, Shape
 
@@ -110,6 +110,10 @@ class KernelSet(Protocol):
     ) -> None:
         """out[i, j] (+)= features[i, j] · matrix + bias: the gradient of a loss of Gram matrix and mean. `matrix` may have
         any number of columns."""
+        ...
+
+    def matrix_product(self, left: Float64, right: Float64) -> Float64:
+        """left · right, (N, N) each, every element summed in order."""
         ...
 
 

@@ -16,7 +16,7 @@ from minitorch_style.kernels.patches import Field, PatchKernels
 from minitorch_style.restroke.canvas import Canvas
 from minitorch_style.restroke.guide import scaled
 from minitorch_style.restroke.paintings import UNIT, Paintings, Palette
-from minitorch_style.restroke.strokes import Strokes, canvases, rounds_of
+from minitorch_style.restroke.strokes import Strokes, canvases, mixed, rounds_of
 
 # A match stays until it fits so many times worse than when it was found, and by so much more for each pixel of its patch,
 # which a camera's noise does not reach.
@@ -61,27 +61,36 @@ def repaint_next(
     kernels: PatchKernels,
     before: Sequence[Level] = (),
     moved: Moved | None = None,
+    fine: Float32 | None = None,
 ) -> tuple[Float32, list[Level]]:
     """The frame `photo` (H, W, 3) repainted after its `plan` of any size, and what the next frame goes on from: `before` is
-    that of the one before, from which the scene has `moved`. A scene's first frame is painted as `restroke` does it.
-    ShapeError if it is smaller than a patch."""
+    that of the one before, from which the scene has `moved`. A scene's first frame is painted as `restroke` does it, and
+    `fine` (H, W, 1) is as there; it may come and go. ShapeError if it is smaller than a patch."""
     levels: list[Level] = []
-    for number, canvas in enumerate(canvases(plan, photo, paintings, strokes, kernels)):
-        size = canvas.picture.shape[0], canvas.picture.shape[1]
-        levels.append(_begun(canvas) if moved is None else _followed(canvas, before[number], moved.at(size)))
-    levels[-1] = replace(levels[-1], picture=canvas.picture.copy())  # sharpened in its place
-    canvas.sharpen(strokes.sharpness)
-    return canvas.picture, levels
+    picture: Float32 | None = None
+    for number, canvas in enumerate(canvases(plan, photo, paintings, strokes, kernels, fine=fine)):
+        if moved is not None and number < len(before):
+            level = _followed(canvas, before[number], moved.at(canvas.size))
+        else:
+            level = _begun(canvas)
+        if canvas.size == photo.shape[:2]:
+            level = replace(level, picture=canvas.picture.copy())  # sharpened in its place
+            canvas.sharpen(strokes.sharpness)
+            picture = canvas.picture if picture is None or fine is None else mixed(picture, canvas.picture, fine)
+        levels.append(level)
+    assert picture is not None
+    return picture, levels
 
 
 def check_levels(levels: Sequence[Level], size: tuple[int, int], paintings: Paintings, strokes: Strokes) -> None:
     """StyleError unless a frame of `size` (height, width) can have left these."""
     count = len(rounds_of(size, paintings, strokes))
-    if len(levels) != count:
-        raise StyleError(f"expected {count} levels, got {len(levels)}")
+    if len(levels) not in (count, count + 1):
+        raise StyleError(f"expected {count} levels, and one of what is fine, got {len(levels)}")
     for number, level in enumerate(levels, 1):
-        height, width = scaled(size, count - number)
-        field = height - strokes.side + 1, width - strokes.side + 1
+        height, width = scaled(size, max(0, count - number))
+        side = strokes.side if number <= count else strokes.fine_side
+        field = height - side + 1, width - side + 1
         shapes = {"picture": (height, width, 3), "field": field, "aside": (*field, 2), "fit": field}
         if any(getattr(level, name).shape != shape for name, shape in shapes.items()):
             raise StyleError(f"level {number} of {count} has arrays of other shapes")
@@ -96,7 +105,13 @@ def check_levels(levels: Sequence[Level], size: tuple[int, int], paintings: Pain
 def _begun(canvas: Canvas) -> Level:
     for _ in range(canvas.rounds):
         canvas.round()
-    return Level(canvas.picture, canvas.field, np.zeros((*canvas.field.shape, 2), np.float32), canvas.distances())
+    return Level(canvas.picture, canvas.field, np.zeros((*canvas.field.shape, 2), np.float32), _fit(canvas))
+
+
+def _fit(canvas: Canvas) -> Float32:
+    """How far each match is from its patch; 0 where nothing was painted, so that it is searched for once it is."""
+    found = canvas.distances()
+    return found if canvas.active is None else np.where(canvas.active, found, np.float32(0))
 
 
 def _followed(canvas: Canvas, before: Level, moved: Moved) -> Level:
@@ -110,7 +125,7 @@ def _followed(canvas: Canvas, before: Level, moved: Moved) -> Level:
     canvas.go_on(np.where(stale[..., None], anew[0], picture), np.where(known, field, anew[1]))
     canvas.round(~known)
     aside[~known] = 0
-    return Level(canvas.picture, canvas.field, aside, np.where(known, fit, canvas.distances()))
+    return Level(canvas.picture, canvas.field, aside, np.where(known, fit, _fit(canvas)))
 
 
 def _around(patches: npt.NDArray[np.bool_], side: int) -> npt.NDArray[np.bool_]:

@@ -64,6 +64,11 @@ class Strokes:
         """Pixels of a patch."""
         return 2 * self.radius + 1
 
+    @property
+    def fine_side(self) -> int:
+        """Pixels of a patch where something is fine."""
+        return 2 * max(1, self.radius - 1) + 1
+
 
 INSTANT = Strokes(detail=1.0, radius=2, rounds=(2, 2, 2, 1))
 
@@ -179,7 +184,7 @@ def canvases(
         )
         yield canvas
     if fine is not None:
-        side = 2 * max(1, strokes.radius - 1) + 1
+        side = strokes.fine_side
         step, keys = steps_of(size)
         canvas = Canvas(
             size,

@@ -11,13 +11,17 @@ its results follow their number.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from minitorch_style.kernels.reference.ops import matrix_product
+
 Values = npt.NDArray[np.floating[Any]]
 Gram = npt.NDArray[np.float64]
+Multiply = Callable[[Gram, Gram], Gram]
 
 
 def content_loss(features: Values, target: Values, out: Values | None = None) -> tuple[float, Values]:
@@ -52,17 +56,19 @@ def style_loss(gram: Gram, positions: int, target: Gram, out: Gram | None = None
     return value, difference
 
 
-def teacher_loss(gram: Gram, positions: int, target: Gram, product: Gram) -> tuple[float, Gram]:
+def teacher_loss(
+    gram: Gram, positions: int, target: Gram, product: Gram, multiply: Multiply = matrix_product
+) -> tuple[float, Gram]:
     """`style_loss` as the network sees it that taught this one: with Q = M Mᵀ (`Weights.teacher_products`), where the linear
     map M takes these features to the teacher's, and D the difference of the mean Gram matrices,
 
         E = 1/(4 N²) tr(Q D Q D)        S = 1/(N² M) Q D Q
 
-    Q = 1 is equation 3.
+    Q = 1 is equation 3. `multiply` is the product of two matrices.
     """
     maps = gram.shape[0]
     difference = mean_gram(gram, positions) - target
-    seen = np.einsum("ij,jk->ik", np.einsum("ij,jk->ik", product, difference), product)
+    seen = multiply(multiply(product, difference), product)
     value = float(np.einsum("ij,ij", seen, difference)) / (4 * maps**2)
     seen /= maps**2 * positions
     return value, seen

@@ -215,7 +215,7 @@ class Objective:
                 factor = weights.style * weights.style_layers[tap]
                 gram = grams[tap] if grams is not None else GramSum.of(kernels, features)
                 total = gram.total if grams is None else gram.total.copy()
-                value, matrix = self.style.loss(tap, total, gram.positions)
+                value, matrix = self.style.loss(tap, total, gram.positions, kernels.matrix_product)
                 matrix *= factor
                 style += factor * value
                 kernels.product(features, matrix.astype(np.float32), gradient, begun)

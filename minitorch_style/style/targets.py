@@ -19,7 +19,8 @@ from minitorch_style.engine.tiles import TiledPlan, fitting, within
 from minitorch_style.errors import SettingsError
 from minitorch_style.kernels.api import KernelSet
 from minitorch_style.kernels.buffers import Buffer
-from minitorch_style.style.losses import Gram, content_loss, mean_gram, style_loss, teacher_loss
+from minitorch_style.kernels.reference.ops import matrix_product
+from minitorch_style.style.losses import Gram, Multiply, content_loss, mean_gram, style_loss, teacher_loss
 
 
 @dataclass(frozen=True)
@@ -93,10 +94,11 @@ class StyleTargets:
         products = {layer: known[layer].astype(np.float64) for layer in total if layer in known}
         return cls(total, {layer: network.tap_scales.get(layer, 1.0) ** 4 for layer in total}, products)
 
-    def loss(self, layer: str, gram: Gram, positions: int) -> tuple[float, Gram]:
-        """Equation 3 of a Gram matrix, which may be written to, and the matrix S for which F·S is its gradient."""
+    def loss(self, layer: str, gram: Gram, positions: int, multiply: Multiply = matrix_product) -> tuple[float, Gram]:
+        """Equation 3 of a Gram matrix, which may be written to, and the matrix S for which F·S is its gradient; `multiply` is
+        the product of two matrices, a kernel set's where it has to be quick."""
         if layer in self.products:
-            value, matrix = teacher_loss(gram, positions, self.grams[layer], self.products[layer])
+            value, matrix = teacher_loss(gram, positions, self.grams[layer], self.products[layer], multiply)
         else:
             value, matrix = style_loss(gram, positions, self.grams[layer], gram)
         matrix *= self.scales[layer]

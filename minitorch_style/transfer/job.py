@@ -31,12 +31,15 @@ from minitorch_style.transfer.estimate import Estimate, preparing_bytes, reading
 from minitorch_style.transfer.lent import Lent, lend
 from minitorch_style.transfer.memory import available_memory, require_memory
 from minitorch_style.transfer.painting import Planning, Repainting, untouched
-from minitorch_style.transfer.region import load_segmenter, person_probability
+from minitorch_style.transfer.region import (
+    QUICK_SEGMENTER,
+    fine_of,
+    has_quick_segmenter,
+    load_segmenter,
+    person_probability,
+)
 from minitorch_style.transfer.settings import INITS, SEGMENTER, Settings
 from minitorch_style.transfer.stages import Stage
-from minitorch_style.weights.store import bundled
-
-QUICK_SEGMENTER, HARDLY = "distilled", 0.01
 
 
 @dataclass(frozen=True)
@@ -200,11 +203,10 @@ def _stages(
 def _people(photo: Picture) -> Float32 | None:
     """Where there are people, (H, W, 1) in [0, 1], by a small network; None if they are hardly anywhere. With plain
     kernels, which need not be compiled before the work has begun."""
-    if not {QUICK_SEGMENTER, f"{QUICK_SEGMENTER}-decoder"} <= bundled().keys():
-        return None  # a board has what it was given
+    if not has_quick_segmenter():
+        return None
     with one_thread():  # the same bits with any number of them
-        found = person_probability(photo.values, load_segmenter(QUICK_SEGMENTER))[..., None]
-    return found if np.mean(found > 0.5) > HARDLY else None
+        return fine_of(person_probability(photo.values, load_segmenter(QUICK_SEGMENTER)))
 
 
 def _descents(

@@ -44,6 +44,14 @@ def untouched(settings: Settings) -> bool:
     return settings.method == "auto" and settings.strength == 0
 
 
+def faded(photo: Pixels, picture: Float32, settings: Settings) -> Float32:
+    """Of a small strength only a part of what is painted is added to the photo."""
+    part = min(1.0, settings.strength / FADING) if settings.method == "auto" else 1.0
+    if part == 1:
+        return picture
+    return mixed(photo, picture, np.full((1, 1, 1), part, np.float32))
+
+
 @dataclass(frozen=True)
 class Planning:
     """The neural picture that is repainted later, of the photo (H, W, 3) towards the paintings, which are as large as their
@@ -206,7 +214,10 @@ class Repainting:
         rounds = repaint(plan, self.photo, self.paintings, self.strokes, mask, self.fine, kernels, state)
         state = None
         for done in rounds:
-            picture, number = self._faded(done.picture), sum(self._rounds[: done.level - 1]) + done.number
+            picture, number = (
+                faded(self.photo, done.picture, self.settings),
+                sum(self._rounds[: done.level - 1]) + done.number,
+            )
             ended = done.number == done.rounds
             yield Step(number, picture, picture, state=done.state, ended=ended, fleeting=number < self.steps)
             del done, picture
@@ -214,10 +225,3 @@ class Repainting:
 
     def rehearse(self) -> None:
         rehearse_patches(self.kernels)
-
-    def _faded(self, picture: Float32) -> Float32:
-        """Of a small strength only a part is added to the photo."""
-        part = min(1.0, self.settings.strength / FADING) if self.settings.method == "auto" else 1.0
-        if part == 1:
-            return picture
-        return mixed(self.photo, picture, np.full((1, 1, 1), part, np.float32))

@@ -10,10 +10,25 @@ from minitorch_style.errors import WeightsError
 from minitorch_style.image.resize import resized
 from minitorch_style.kernels import kernel_set
 from minitorch_style.nn.registry import LOGITS, architecture, decoder
-from minitorch_style.weights.store import find_decoder, find_weights
+from minitorch_style.weights.store import bundled, find_decoder, find_weights
 
 VIEW = 112  # a photo is seen at about VIEW² pixels, where the networks were most accurate
 MULTIPLE = 32  # five pools undo themselves only for such sides
+QUICK_SEGMENTER, HARDLY = (
+    "distilled",
+    0.01,
+)  # where smaller patches are wanted; people on less of a picture are not sought out
+
+
+def has_quick_segmenter() -> bool:
+    """A board has what it was given."""
+    return {QUICK_SEGMENTER, f"{QUICK_SEGMENTER}-decoder"} <= bundled().keys()
+
+
+def fine_of(likely: Float32) -> Float32 | None:
+    """(H, W, 1), where smaller patches are to be painted, for how likely each place shows a person, (H, W); None where they
+    are hardly anywhere."""
+    return likely[..., None] if np.mean(likely > 0.5) > HARDLY else None
 
 
 def load_segmenter(name: str, kernels: str = "numpy") -> Network:

@@ -18,7 +18,7 @@ from minitorch_style.arrays import Float32, Rgb8
 from minitorch_style.engine.network import Network, load_network
 from minitorch_style.engine.plan import Plan
 from minitorch_style.errors import ResumeError, SettingsError, ShapeError, StyleError
-from minitorch_style.image.color import keep_colors
+from minitorch_style.image.color import keep_colors, match_colors
 from minitorch_style.image.io import Picture, to_bytes
 from minitorch_style.image.resize import reduced_size, resized
 from minitorch_style.image.sources import Source, is_one, picture_of
@@ -29,19 +29,22 @@ from minitorch_style.style.objective import LossWeights, Objective
 from minitorch_style.style.targets import ContentTargets, StyleTargets
 from minitorch_style.transfer.checks import require_number, require_whole
 from minitorch_style.transfer.job import prepare, taps_of
-from minitorch_style.transfer.settings import Settings, described
+from minitorch_style.transfer.lent import longest_side
+from minitorch_style.transfer.painting import faded
+from minitorch_style.transfer.settings import SEGMENTER, Settings, described
 from minitorch_style.transfer.stages import Stage
 from minitorch_style.values import Arrays, from_arrays, to_arrays
 from minitorch_style.video import flow
 from minitorch_style.video.colors import Colors
-from minitorch_style.video.people import People
+from minitorch_style.video.people import People, region_mask
 from minitorch_style.video.repainter import Repainter
+from minitorch_style.video.strength import content_factor, drawn_to, scales
 from minitorch_style.video.temporal import Anchor, Painted, anchor
 
 CONSISTENCY, ITERATIONS_PER_FRAME = 0.5, 3  # `bench.realtime`: more gain little
 STRENGTH = 30.0  # of the temporal loss at a consistency of ½; the balanced losses are of the order of 1
 METHODS = ("gram", "auto")  # of a picture's, those that a film can be painted by
-PEOPLE = "people"
+PEOPLE, COLORS = "people", "colors"
 OPTIMIZER, STROKES = "optimizer/", "strokes/"  # before the names of what they know, in a film's state
 MEMORY = (1, 2, 4)  # how many frames back the film is remembered
 OLDER = 8  # and how many against the drift of the strokes
@@ -92,7 +95,9 @@ class Film:
             network = load_network(known.model, known.weights, known.kernels, known.pooling)
             network = network.until(taps_of(known, network.architecture))
         self.network = network
-        self.sources = list(style) if isinstance(style, Iterable) and not is_one(style) else [style]
+        self._given = list(style) if isinstance(style, Iterable) and not is_one(style) else [style]
+        self.sources = self._given  # as they are painted after
+        self._colors: Rgb8 | None = None  # the frame whose colors the paintings have been moved to
         self.method = optimizer(self.settings.optimizer, vector_ops(network.kernels.name))
         self._canvases: dict[tuple[int, int], Canvas] = {}
         self._history: list[Painted] = []
@@ -101,25 +106,43 @@ class Film:
         self._repainter: Repainter | None = None
         if self.settings.method == "auto":
             self._repainter = Repainter(self.sources, self.settings, network.kernels.name, self.pace.consistency)
-        self._people = None if self.settings.region is None else People(self.settings.region)
+        self._people = None if self.settings.region is None else People(SEGMENTER)
         self.scenes = 0
 
     def paint(self, frame: Rgb8) -> Rgb8:
         """The next frame, painted. ShapeError for what is no frame, or is too small for the network."""
         require_frame(frame)
         photo = _floats(frame)
-        small = self._plan_size((frame.shape[0], frame.shape[1]))
+        size = frame.shape[0], frame.shape[1]
+        small = self._plan_size(size)
         self._find_flows(small)
-        picture, held = self._plan(frame if small == frame.shape[:2] else to_bytes(resized(photo, small)))
+        seen = frame if small == size else to_bytes(resized(photo, small))
+        held = self._held(seen)
+        if held is None and self.settings.color == "match":
+            self._match(seen, size)
+        picture = self._plan(seen, held)
         moved = None if held is None else held.moved
         if self._repainter is not None:
-            if moved is not None and small != frame.shape[:2]:
+            if moved is not None and small != size:
                 moved = self._motion(self._repainter.frame, frame)
-            picture = self._repainter.paint(picture, frame, held is None, moved, self._finder)
+            plan = drawn_to(_floats(seen), picture, self.settings.strength)
+            picture = self._repainter.paint(plan, frame, held is None, moved, self._finder)
+            picture = faded(photo, picture, self.settings)
         painted = keep_colors(picture, photo) if self.settings.preserve_color else picture
-        if self._people is not None:
-            painted = photo + self._people.mask(photo, held is None, moved, self._finder) * (painted - photo)
+        if self._people is not None and self.settings.region is not None:
+            likely = self._people.find(photo, held is None, moved, self._finder)
+            painted = photo + region_mask(likely, self.settings.region) * (painted - photo)
         return to_bytes(painted)
+
+    def _match(self, seen: Rgb8, size: tuple[int, int]) -> None:
+        """Moves the paintings, for frames of `size`, to the colors of the frame that a scene begins with."""
+        assert self._repainter is not None
+        photo, longest = _floats(seen), longest_side(self.settings, size)
+        pictures = [picture_of(source, longest, name="style") for source in self._given]
+        self.sources = [replace(one, values=match_colors(one.pixels, photo)) for one in pictures]
+        self._colors = seen
+        self._canvases.clear()
+        self._repainter.lend(self.sources)
 
     def _find_flows(self, size: tuple[int, int]) -> None:
         if self._finder is None and flow.available(size):
@@ -130,13 +153,13 @@ class Film:
             return None
         return flow.motion(self._finder, self._finder.grey(before), self._finder.grey(now))
 
-    def _plan(self, frame: Rgb8) -> tuple[Float32, Anchor | None]:
-        """The next frame as the method `gram` paints it, and what ties it to those before."""
-        photo, held = _floats(frame), self._held(frame)
+    def _plan(self, frame: Rgb8, held: Anchor | None) -> Float32:
+        """The next frame as the method `gram` paints it, `held` by those before."""
+        photo = _floats(frame)
         picture = self._begun(photo) if held is None else self._continued(held, photo)
         grey = self._finder.grey(frame) if self._finder is not None else None
         self._history = [*self._history, Painted(frame, picture, grey)][-OLDER:]
-        return picture, held
+        return picture
 
     def _begun(self, photo: Float32) -> Float32:
         """The first frame of a scene."""
@@ -145,6 +168,8 @@ class Film:
         self._state = None
         size = max(photo.shape)
         settings = replace(self._planned, style_size=self._style_size(photo.shape), size=size, region=None)
+        if self._repainter is not None:
+            settings = replace(settings, scales=scales(self.settings.strength, (photo.shape[0], photo.shape[1])))
         job = prepare(Picture(photo), self.sources, settings, self.network)
         picture: Float32 | None = None
         for stage in job.stages:
@@ -199,6 +224,7 @@ class Film:
             "frames": np.stack([past.frame for past in self._history]),
             "pictures": np.stack([past.picture for past in self._history]),
             **({} if self._people is None or self._people.likely is None else {PEOPLE: self._people.likely}),
+            **({} if self._colors is None else {COLORS: self._colors}),
             **{OPTIMIZER + name: array for name, array in known.items()},
             **{STROKES + name: array for name, array in strokes.items()},
         }
@@ -216,6 +242,11 @@ class Film:
             {name.removeprefix(prefix): array for name, array in state.items() if name.startswith(prefix)}
             for prefix in (OPTIMIZER, STROKES)
         )
+        if self.settings.color == "match":
+            colors, frame = state.get(COLORS, np.empty(0)), strokes.get("frame", np.empty(0))
+            if colors.dtype != np.uint8 or colors.shape != frames.shape[1:] or frame.ndim != 3:
+                raise ResumeError("no state of a film whose paintings take its colors")
+            self._match(colors, (frame.shape[0], frame.shape[1]))
         try:
             self._state = from_arrays(self.method.State, learnt) if learnt else None
             if self._repainter is not None:
@@ -283,11 +314,11 @@ def _floats(frame: Rgb8) -> Float32:
 
 
 def _plan_settings(settings: Settings) -> Settings:
-    """Of the method `gram`, with what that reads of these."""
-    return Settings(
-        **{known.name: getattr(settings, known.name) for known in described() if known.is_read_by("gram")}
-        | {"method": "gram"}
-    )
+    """Of the method `gram`, with what that reads of these, and for strokes as bold as their strength says."""
+    read = {known.name: getattr(settings, known.name) for known in described() if known.is_read_by("gram")}
+    if settings.method == "auto":
+        read["content_weight"] *= content_factor(settings.strength)
+    return Settings(**read | {"method": "gram"})
 
 
 def again(method: Optimizer[Any], f: Function, x: Float32, state: State | None) -> State:
@@ -310,7 +341,7 @@ def _require_possible(settings: Settings) -> None:
     """SettingsError for settings that a film cannot have."""
     if settings.method not in METHODS:
         raise SettingsError(f"films are painted by the methods {' and '.join(METHODS)}, not by {settings.method}")
-    alone = ["activation"] if settings.method == "gram" else ["strength", "color", "style_loss", "restroke"]
+    alone = ["activation"] if settings.method == "gram" else ["style_loss", "restroke"]
     for known in described():
         if known.name in alone and getattr(settings, known.name) != known.default:
             raise SettingsError(f"{known.name} is for pictures only")

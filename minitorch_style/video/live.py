@@ -153,12 +153,18 @@ class Live:
         assert self._palette is not None
         if self._finder is None or held.moved is None:
             return held.target
-        lacking = self._palette(photo) - held.target
-        lacking = np.where(flow.outside(held.moved.back)[..., None], lacking, self._finder.mean_around(lacking))
-        start = held.target + np.maximum(1 - held.trust, np.float32(REFRESHED)) * lacking
-        colors = self._palette(photo) - start
-        colors -= colors.mean(axis=2, keepdims=True)
-        start += np.float32(CALMED) * colors
+        wanted = self._palette(photo)
+        lacking = wanted - held.target
+        around = self._finder.mean_around(lacking)
+        np.copyto(around, lacking, where=flow.outside(held.moved.back)[..., None])
+        around *= np.maximum(1 - held.trust, np.float32(REFRESHED))
+        start = np.add(held.target, around, out=around)
+        colors = np.subtract(wanted, start, out=lacking)
+        colors -= (colors[..., :1] + colors[..., 1:2] + colors[..., 2:]) / np.float32(
+            3
+        )  # their mean, in a third of its time
+        colors *= np.float32(CALMED)
+        start += colors
         return np.asarray(start, np.float32)
 
     @property

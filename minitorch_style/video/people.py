@@ -10,25 +10,24 @@ import numpy as np
 from minitorch_style.arrays import Float32
 from minitorch_style.engine.network import Network
 from minitorch_style.transfer.region import load_segmenter, person_probability, soft_edge
-from minitorch_style.transfer.settings import SEGMENTER
 from minitorch_style.video.flow import Flow, Motion
 
-FRESH = 0.3  # of the mask, at each frame
+FRESH = 0.3  # of what is known, at each frame
 
 
 class People:
-    """`region` is one of REGIONS: person, or background."""
+    """Found by the person finder called `segmenter`."""
 
-    def __init__(self, region: str) -> None:
-        self.region = region
-        self.likely: Float32 | None = None  # (H, W) in [0, 1], where people are
+    def __init__(self, segmenter: str, kernels: str = "numpy") -> None:
+        self._name, self._kernels = segmenter, kernels
+        self.likely: Float32 | None = None  # as `find` gave it last
 
     @cached_property
     def _segmenter(self) -> Network:
-        return load_segmenter(SEGMENTER)
+        return load_segmenter(self._name, self._kernels)
 
-    def mask(self, photo: Float32, begins: bool, moved: Motion | None, finder: Flow | None) -> Float32:
-        """(H, W, 1) in [0, 1]: how much of each pixel of the next frame (H, W, 3) is painted; what has `moved` since the frame
+    def find(self, photo: Float32, begins: bool, moved: Motion | None, finder: Flow | None) -> Float32:
+        """(H, W) in [0, 1]: how likely each pixel of the next frame (H, W, 3) shows a person; what has `moved` since the frame
         before, unless a scene `begins` or no flow is used."""
         found = person_probability(photo, self._segmenter)
         if not begins and self.likely is not None:
@@ -38,5 +37,10 @@ class People:
                 fresh = np.maximum(fresh, 1 - moved.trust)
             found = before + fresh * (found - before)
         self.likely = found
-        edge = soft_edge(found)[..., None]
-        return np.asarray(edge if self.region == "person" else 1 - edge, np.float32)
+        return found
+
+
+def region_mask(likely: Float32, region: str) -> Float32:
+    """(H, W, 1) in [0, 1]: how much of each pixel is painted; `region` is one of REGIONS: person, or background."""
+    edge = soft_edge(likely)[..., None]
+    return np.asarray(edge if region == "person" else 1 - edge, np.float32)

@@ -15,14 +15,16 @@ from minitorch_style.plans.kept import Kept
 from minitorch_style.restroke import Paintings, Strokes
 from minitorch_style.restroke.carried import Level, Moved, check_levels, repaint_next
 from minitorch_style.transfer.lent import lend
+from minitorch_style.transfer.region import QUICK_SEGMENTER, fine_of, has_quick_segmenter
 from minitorch_style.transfer.settings import Settings
 from minitorch_style.values import Arrays, from_arrays, to_arrays
 from minitorch_style.video.flow import Flow, Motion
+from minitorch_style.video.people import People
 
 # More than in a picture, for what is kept from frame to frame blurs a little: at the same sharpness it is stiller so.
 SHARPNESS = 0.8
 MOST_KEPT = 0.95
-FRAME, SHOWN = "frame", "shown"
+FRAME, SHOWN, PEOPLE = "frame", "shown", "people"
 
 
 class Repainter:
@@ -33,9 +35,15 @@ class Repainter:
         self._sources, self._settings, self._kept = sources, settings, np.float32(min(consistency**0.5, MOST_KEPT))
         self._kernels, self._strokes = patch_kernels(kernels), Strokes(detail=settings.detail, sharpness=SHARPNESS)
         self._paintings: dict[tuple[int, int], Paintings] = {}
+        self._people = People(QUICK_SEGMENTER, kernels) if has_quick_segmenter() else None  # who get smaller patches
         self._levels: list[Level] = []
         self.frame: Rgb8 | None = None  # the last one
         self._shown: Float32 | None = None
+
+    def lend(self, sources: Sequence[Source]) -> None:
+        """Other paintings, from the next scene on."""
+        self._sources = sources
+        self._paintings.clear()
 
     def paintings(self, size: tuple[int, int]) -> Paintings:
         """The paintings for frames of `size` (height, width), read when those first come: ImageError, SettingsError."""
@@ -49,25 +57,36 @@ class Repainter:
         photo, before = frame.astype(np.float32) / np.float32(255), self._shown
         given = plan, photo, self.paintings((frame.shape[0], frame.shape[1])), self._strokes, self._kernels
         self.frame = frame
+        fine = None
+        if self._people is not None:
+            fine = fine_of(self._people.find(photo, begins or before is None, motion, finder))
         if begins or before is None:
-            self._shown, self._levels = repaint_next(*given)
+            self._shown, self._levels = repaint_next(*given, fine=fine)
             return self._shown
         if motion is None or finder is None:
             still = Motion(np.zeros((*frame.shape[:2], 2), np.float32), np.ones(frame.shape[:2], np.float32))
             moved = Moved(still.back, still.trust, lambda picture, back: picture)
-            picture, self._levels = repaint_next(*given, self._levels, moved)
+            picture, self._levels = repaint_next(*given, self._levels, moved, fine)
         else:
             moved = Moved(motion.back, motion.trust, finder.carry)
-            picture, self._levels = repaint_next(*given, self._levels, moved)
-            picture = finder.carry(picture, self._aside(finder))
+            picture, self._levels = repaint_next(*given, self._levels, moved, fine)
+            picture = finder.carry(picture, self._aside(frame.shape, fine, finder))
         kept = self._kept * moved.trust[..., None]
         self._shown = picture + kept * (moved.carry(before, moved.back) - picture)
         return self._shown
 
-    def _aside(self, finder: Flow) -> Float32:
+    def _aside(self, shape: tuple[int, ...], fine: Float32 | None, finder: Flow) -> Float32:
         """How far right and down of what their matches show the strokes are, (H, W, 2): patches move by whole pixels."""
-        around = self._strokes.radius
-        return finder.mean_around(np.pad(self._levels[-1].aside, ((around, around), (around, around), (0, 0)), "edge"))
+
+        def of(level: Level) -> Float32:
+            around = (shape[0] - len(level.aside)) // 2
+            padded = np.pad(level.aside, ((around, around), (around, around), (0, 0)), "edge")
+            return finder.mean_around(padded)
+
+        if fine is None:
+            return of(self._levels[-1])
+        large, small = map(of, self._levels[-2:])
+        return large + fine * (small - large)
 
     def state(self) -> Arrays:
         """All that the next frame depends on, until that is painted: {name: array}."""
@@ -78,7 +97,8 @@ class Repainter:
             for number, level in enumerate(self._levels)
             for name, array in to_arrays(level).items()
         }
-        return {FRAME: self.frame, SHOWN: self._shown, **levels}
+        people = {} if self._people is None or self._people.likely is None else {PEOPLE: self._people.likely}
+        return {FRAME: self.frame, SHOWN: self._shown, **people, **levels}
 
     def restore(self, state: Arrays) -> None:
         """Goes on as the one did that had this `state`, to the same bits. StyleError for what is none."""
@@ -94,4 +114,8 @@ class Repainter:
             levels.append(from_arrays(Level, own))
         size = frame.shape[0], frame.shape[1]
         check_levels(levels, size, self.paintings(size), self._strokes)
+        if self._people is not None:
+            if state.get(PEOPLE, np.empty(0)).shape != size:
+                raise ResumeError("no state of a repainted film (where its people are)")
+            self._people.likely = state[PEOPLE]
         self.frame, self._shown, self._levels = frame, shown, levels

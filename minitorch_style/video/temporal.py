@@ -19,7 +19,9 @@ BINS = 4  # of each color, in the histograms that cuts are found by
 # A cut: what the flow leaves unexplained of the brightness (mean, of 1) with other colors, or whatever the colors. Fades and
 # whip pans leave up to 0.04.
 RESIDUAL, UNLIKE, LARGE_RESIDUAL = 0.05, 0.3, 0.12
-DRAWN = 0.1  # part of the way to an older frame; more blurs, and trembles with the flow
+# Parts of the way to each remembered frame, and to the older one; more blurs, and trembles with the flow. The nearer ones halve
+# what is left of the drift.
+DRAWN, DRAWN_FAR = 0.05, 0.1
 CUT_WITHOUT_FLOW = 0.45  # difference of histograms that is a cut by itself
 
 
@@ -79,29 +81,29 @@ def anchor(
     history: Sequence[Painted], frame: Rgb8, finder: Flow | None, strength: float, older: Painted | None = None
 ) -> Anchor | None:
     """For a frame, of the frames before it, the last one last; None at a cut, where nothing holds on. `history` holds
-    those to be remembered: each fills in only where none that is closer is known. Towards an `older` one, where that is
-    known too, the target is drawn a little: the errors of many flows add up, those of one do not."""
+    those to be remembered: each fills in only where none that is closer is known. Where one is, the target is drawn a little
+    towards the others, and to an `older` one: the errors of many flows add up, those of one do not."""
     last = history[-1]
-    apart = unlikeness(last.frame, frame)
     if finder is None or last.grey is None:
-        if apart > CUT_WITHOUT_FLOW:
+        if unlikeness(last.frame, frame) > CUT_WITHOUT_FLOW:
             return None
         change = (frame.astype(np.float32) - last.frame) / np.float32(255)
         return Anchor(np.clip(last.picture + change, 0, 1), np.ones((*frame.shape[:2], 1), np.float32), strength)
     grey = finder.grey(frame)
     moved = motion(finder, last.grey, grey)
     residual = float(np.abs(finder.warp(last.grey.astype(np.float32), moved.back) - grey).mean()) / 255
-    if residual > (RESIDUAL if apart > UNLIKE else LARGE_RESIDUAL):
+    if residual > LARGE_RESIDUAL or (residual > RESIDUAL and unlikeness(last.frame, frame) > UNLIKE):
         return None
     target, trust = finder.carry(last.picture, moved.back), moved.trust
     for past in reversed(history[:-1]):
         assert past.grey is not None
         found = motion(finder, past.grey, grey)
         fresh = found.trust * (1 - trust)
-        target += fresh[..., None] * (finder.carry(past.picture, found.back) - target)
+        share = fresh + np.float32(DRAWN) * found.trust * trust
+        target += share[..., None] * (finder.carry(past.picture, found.back) - target)
         trust = trust + fresh
     if older is not None and older.grey is not None:
         found = motion(finder, older.grey, grey)
-        share = np.float32(DRAWN) * found.trust * trust
+        share = np.float32(DRAWN_FAR) * found.trust * trust
         target += share[..., None] * (finder.carry(older.picture, found.back) - target)
     return Anchor(target, trust[..., None], strength, moved)

@@ -74,6 +74,8 @@ def test_folders_in_and_out(painting: Path, tmp_path: Path) -> None:
         (["--fps", "0"], "--fps must be"),
         (["--codec", "nonsense"], "nonsense"),
         (["--consistency", "2"], "consistency"),
+        (["--strength", "0.9"], "strength has no effect with the method gram"),
+        (["--color", "match"], "color has no effect with the method gram"),
     ],
 )
 def test_bad_options_take_one_line_and_leave_nothing(

@@ -22,6 +22,18 @@ def test_gram_is_the_sum_of_outer_products(
     assert np.array_equal(found, found.T)
 
 
+@pytest.mark.parametrize("size", [1, 5, 16, 64, 130])
+def test_a_matrix_product_is_a_plain_sum(kernels: KernelSet, size: int, rng: np.random.Generator) -> None:
+    """Where it is compiled, to the bit: each product and each sum is rounded by itself, one after another."""
+    left, right = rng.standard_normal((2, size, size))
+    expected = np.zeros((size, size))
+    for k in range(size):
+        expected += left[:, k, None] * right[k]
+    found = kernels.matrix_product(left, right)
+    assert oracle.relative_error(found, expected) <= 1e-13
+    assert kernels.name != "numba" or np.array_equal(found, expected)
+
+
 @pytest.mark.parametrize("accumulate", [False, True])
 @pytest.mark.parametrize("channels", [1, 8, 13, 70])
 def test_product(kernels: KernelSet, channels: int, accumulate: bool, rng: np.random.Generator) -> None:

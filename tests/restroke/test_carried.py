@@ -82,6 +82,57 @@ def test_parts_of_pixels_add_up(kernels: PatchKernels, paintings: Paintings, rng
     assert np.abs(levels[-1].aside).max() <= 0.5
 
 
+def fine_half() -> np.ndarray:
+    fine = np.zeros((*SIZE, 1), np.float32)
+    fine[:, :48] = 1
+    return fine
+
+
+def test_what_is_fine_is_painted_as_in_a_picture(
+    kernels: PatchKernels, paintings: Paintings, rng: np.random.Generator
+) -> None:
+    photo, fine = texture(rng, SIZE), fine_half()
+    picture, levels = repaint_next(photo, photo, paintings, STROKES, kernels, fine=fine)
+    np.testing.assert_array_equal(picture, restroke(photo, photo, paintings, STROKES, fine=fine, kernels=kernels))
+    check_levels(levels, SIZE, paintings, STROKES)
+
+
+def test_smaller_patches_move_with_the_scene(
+    kernels: PatchKernels, paintings: Paintings, rng: np.random.Generator
+) -> None:
+    wide, fine = texture(rng, (72, 99)), fine_half()
+    first, second = (np.ascontiguousarray(wide[:, left : left + 96]) for left in (0, 3))
+    given = paintings, STROKES, kernels
+    _, levels = repaint_next(first, first, *given, fine=fine)
+    _, now = repaint_next(second, second, *given, levels, moved_by(3, 0), fine)
+    assert np.mean(now[-1].field[:, 4:36] == levels[-1].field[:, 7:39]) > 0.95
+
+
+def test_what_is_fine_may_come_and_go(kernels: PatchKernels, paintings: Paintings, rng: np.random.Generator) -> None:
+    """Nothing moves: with what is fine, the picture is what it would have been with it from the start, and without it again
+    what it was."""
+    photo, fine, given = texture(rng, SIZE), fine_half(), (paintings, STROKES, kernels)
+    plain, levels = repaint_next(photo, photo, *given)
+    whole, _ = repaint_next(photo, photo, *given, fine=fine)
+    with_fine, levels = repaint_next(photo, photo, *given, levels, moved_by(0, 0), fine)
+    without, levels = repaint_next(photo, photo, *given, levels, moved_by(0, 0))
+    assert np.abs(plain - whole)[:, :44].mean() > 0.01
+    for found, expected in ((with_fine, whole), (without, plain)):
+        assert np.abs(found - expected).mean() < 0.25 * np.abs(plain - whole)[:, :44].mean()
+
+
+def test_new_places_of_what_is_fine_are_searched_for(
+    kernels: PatchKernels, paintings: Paintings, rng: np.random.Generator
+) -> None:
+    """It moves over to the other half, where its patches had not been painted before."""
+    photo, fine, given = texture(rng, SIZE), fine_half(), (paintings, STROKES, kernels)
+    _, levels = repaint_next(photo, photo, *given, fine=fine)
+    other, _ = repaint_next(photo, photo, *given, levels, moved_by(0, 0), 1 - fine)
+    alone, _ = repaint_next(photo, photo, *given, fine=1 - fine)
+    guided = [np.abs(one[:, 52:] - photo[:, 52:]).mean() for one in (other, alone)]
+    assert guided[0] < 1.1 * guided[1]
+
+
 def test_what_stands_still_keeps_its_strokes(
     kernels: PatchKernels, paintings: Paintings, rng: np.random.Generator
 ) -> None:

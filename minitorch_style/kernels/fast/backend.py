@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from minitorch_style.arrays import Float32
+from minitorch_style.arrays import Float32, Float64
 from minitorch_style.errors import UnsupportedError
 from minitorch_style.kernels.api import Places
 from minitorch_style.kernels.buffers import Buffer, Gate, MapView, flattened
@@ -236,6 +236,12 @@ class NumbaKernels:
             gram.mirrored(-(-channels // gram.BLOCK), sums)
         whole: npt.NDArray[np.float64] = sums[0]
         return whole
+
+    def matrix_product(self, left: Float64, right: Float64) -> Float64:
+        out = np.empty_like(left)
+        with compute_lock:
+            gram.multiplied(-(-len(left) // gram.BLOCK), left, right, out)
+        return out
 
     def product(
         self, features: Buffer, matrix: Float32, out: Buffer, accumulate: bool, bias: Float32 | None = None

@@ -186,7 +186,7 @@ def reassociating_kernel(function: Function) -> Function:
     return _compile(function, function.__module__, function.__name__, fastmath={"contract", "reassoc"})
 
 
-def _entry(task: Function) -> tuple[Function, Function]:
+def _entry(task: Function, **options: Any) -> tuple[Function, Function]:
     """What Python calls, which takes the leaves of the task's arguments one by one and shares the tasks out; and what makes
     its arguments."""
     hints = get_type_hints(task)
@@ -194,7 +194,7 @@ def _entry(task: Function) -> tuple[Function, Function]:
     scope = {
         "__name__": task.__module__,
         "_share": share,
-        "_task": _compile(task, task.__module__, f"{task.__name__}.task"),
+        "_task": _compile(task, task.__module__, f"{task.__name__}.task", **options),
     }
     names = ", ".join(leaf for name, kind in kinds.items() for leaf, _ in records.leaves(name, kind))
     values = ", ".join(records.source(name, kind, scope) for name, kind in kinds.items())
@@ -210,6 +210,15 @@ def _entry(task: Function) -> tuple[Function, Function]:
 def parallel_kernel(task: Callable[Concatenate[int, P], None]) -> Callable[Concatenate[int, P], None]:
     """`task(i, …)` becomes a function (count, …) that calls it for i from 0 to count − 1, in any order and on several
     threads: no two of them may write to the same place. Arguments that are records (`arguments`) have to be annotated."""
+    return _shared(task)
+
+
+def exact_parallel_kernel(task: Callable[Concatenate[int, P], None]) -> Callable[Concatenate[int, P], None]:
+    """Likewise, whose products and sums are each rounded by themselves, as NumPy's are."""
+    return _shared(task, fastmath=False)
+
+
+def _shared(task: Callable[Concatenate[int, P], None], **options: Any) -> Callable[Concatenate[int, P], None]:
     if not JIT:
 
         @functools.wraps(task)
@@ -219,7 +228,7 @@ def parallel_kernel(task: Callable[Concatenate[int, P], None]) -> Callable[Conca
 
         return interpreted
 
-    compiled, values_of = _entry(task)
+    compiled, values_of = _entry(task, **options)
     name = compiled._cache.name  # type: ignore[attr-defined]
     kernels[name] = compiled
 

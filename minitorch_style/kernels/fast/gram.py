@@ -11,7 +11,7 @@ from minitorch_style.arrays import Float64
 from minitorch_style.kernels.buffers import MapView
 from minitorch_style.kernels.codegen.modes import RAW
 from minitorch_style.kernels.fast.arguments import Extent, Product
-from minitorch_style.kernels.fast.compilation import kernel, parallel_kernel
+from minitorch_style.kernels.fast.compilation import exact_parallel_kernel, kernel, parallel_kernel
 from minitorch_style.kernels.fast.direct import TILE_FLOATS
 from minitorch_style.kernels.fast.microkernel import PANELS, gemm_tile, panel_width, tile_rows
 from minitorch_style.kernels.fast.rows import add_rows
@@ -119,3 +119,23 @@ def mirrored(block: int, sums: Float64) -> None:
         for row in range(low, high):
             for column in range(left, min(row, left + BLOCK)):
                 sums[0, row, column] = sums[0, column, row]
+
+
+@exact_parallel_kernel
+def multiplied(block: int, left: Float64, right: Float64, out: Float64) -> None:
+    """`BLOCK` rows of left · right, (N, N) each, in `out`. Four products are added while a sum is in a register."""
+    size = left.shape[0]
+    fours = size // 4 * 4
+    for row in range(block * BLOCK, min(size, block * BLOCK + BLOCK)):
+        for column in range(size):
+            out[row, column] = 0.0
+        for k in range(0, fours, 4):
+            a, b, c, d = left[row, k], left[row, k + 1], left[row, k + 2], left[row, k + 3]
+            for column in range(size):
+                value = out[row, column] + a * right[k, column]
+                value = value + b * right[k + 1, column]
+                value = value + c * right[k + 2, column]
+                out[row, column] = value + d * right[k + 3, column]
+        for k in range(fours, size):
+            for column in range(size):
+                out[row, column] += left[row, k] * right[k, column]
