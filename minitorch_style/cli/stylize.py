@@ -183,7 +183,13 @@ class Progress:
         with self.options.signals.deferred():
             self.previews.show(event.iteration.number, event.picture)
             self.report(event)
+        if self.options.checkpoint is not None:
+            self.options.signals.hold(self.waiting)
         return self.options.signals.received is not None
+
+    def waiting(self) -> None:
+        if not self.options.quiet:
+            say("the run ends after this iteration, to be gone on with from there; a second signal breaks it off")
 
     def report(self, event: Iterated) -> None:
         iteration = event.iteration
@@ -291,6 +297,8 @@ def paint(
 ) -> int:
     """Runs the job, saves its picture, reports. Signals break off the run alone."""
     checkpoints = _checkpoints(job, out, options)
+    if checkpoints is not None and resumed is not None:
+        checkpoints.written = resumed.iterations[-1].number
     try:
         result = run_job(job, progress.compiling, resumed).complete(
             progress, options.signals.interruptible(), checkpoints
