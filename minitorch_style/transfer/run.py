@@ -241,8 +241,8 @@ class Run(Iterator[Event]):
         checkpoints: Checkpoints | None = None,
     ) -> Result:
         """Goes on to the end, or until `listener` returns True or KeyboardInterrupt comes; the picture is kept in every
-        case. `checkpoints` writes the run down meanwhile, and where it ends early. `interruptible` is entered for the time in which
-        KeyboardInterrupt does so; what comes after has to be left alone, or the picture is lost."""
+        case. `checkpoints` writes the run down meanwhile, and where it ends early. `interruptible` is entered for the
+        time in which KeyboardInterrupt does so; what comes after has to be left alone, or the picture is lost."""
         result: Result | None = None
         try:
             with interruptible or nullcontext():
