@@ -12,6 +12,7 @@ import numpy as np
 from minitorch_style.engine.network import Network
 from minitorch_style.engine.plan import Plan
 from minitorch_style.engine.tiles import TiledPlan
+from minitorch_style.image.io import Room
 from minitorch_style.kernels import threads
 from minitorch_style.kernels.api import KernelSet
 from minitorch_style.kernels.reference.ops import COLUMN_BYTES
@@ -70,12 +71,12 @@ def _rate(kernels: KernelSet) -> float:
     return share * count * 2 * side**3 / (time.perf_counter() - begun)
 
 
-def reading_room(network: Network, settings: Settings, available: int | None) -> int | None:
-    """How much the reading of a picture may take, before anything is compiled or planned; None if nothing limits it."""
+def reading_room(network: Network, settings: Settings, available: int | None) -> Room:
+    """What the reading of a picture may take, before anything is compiled or planned."""
     rooms = [] if available is None else [available]
     if settings.max_memory is not None:
         rooms.append(max(LEAST_ROOM, settings.max_memory - BASE_BYTES["numpy"] - network.nbytes))
-    return min(rooms, default=None)
+    return Room(min(rooms, default=None), settings.allow_large)
 
 
 def preparing_bytes(network: Network, settings: Settings, picture: int) -> int:

@@ -14,7 +14,7 @@ from minitorch_style.engine.network import Network, load_network
 from minitorch_style.errors import SettingsError, StyleError
 from minitorch_style.files import check_readable
 from minitorch_style.image.color import match_colors
-from minitorch_style.image.io import Picture, load_picture
+from minitorch_style.image.io import Picture, Room, load_picture
 from minitorch_style.image.resize import floats, resized
 from minitorch_style.image.sources import Source, picture_of
 from minitorch_style.kernels import notes as kernel_notes
@@ -149,7 +149,7 @@ def objective_of(job: Job) -> Objective | TiledObjective:
     return stage.objective()
 
 
-def _start(settings: Settings, content: Picture, styles: list[Picture], room: int | None) -> Pixels:
+def _start(settings: Settings, content: Picture, styles: list[Picture], room: Room) -> Pixels:
     """The pixels that the optimisation begins with."""
     if settings.init == "content":
         return content.values
