@@ -22,6 +22,8 @@ from minitorch_style.image.resize import PILLOW
 if PILLOW:
     from PIL import Image
     from PIL.PngImagePlugin import PngInfo
+    from PIL.TiffImagePlugin import ROWSPERSTRIP, STRIPOFFSETS, ImageFileDirectory_v2
+    from PIL.TiffTags import LONG8
 
 WRITABLE = {
     ".png": "PNG",
@@ -39,7 +41,8 @@ IMAGE_DESCRIPTION = 0x010E  # of EXIF, which takes ASCII
 LONGEST_EXIF = 65_000  # bytes; with more a JPEG goes without it
 LONGEST_SIDE = {"JPEG": 65_500, "WEBP": 16_383}  # pixels; libjpeg's JPEG_MAX_DIMENSION, libwebp's WEBP_MAX_DIMENSION
 BMP_HEADER = 54  # bytes, of a file that counts its own in 32 bits
-TIFF_TABLES = 2 << 20  # bytes before the pixels at most; where all cannot be counted in 32 bits it becomes a BigTIFF
+TIFF_TABLES = 1 << 20  # bytes before the pixels at most; where all cannot be counted in 32 bits it becomes a BigTIFF
+STRIP_ROWS = 16  # of a BigTIFF
 OPTIONS: Mapping[str, Mapping[str, Any]] = {"JPEG": {"quality": 95, "subsampling": 0}, "WEBP": {"quality": 95}}
 
 
@@ -112,6 +115,15 @@ class _Disk:
             raise
 
 
+def _of_many_bytes() -> ImageFileDirectory_v2:
+    """Tags of a BigTIFF: strips of few rows, and their places in 64 bits. By itself Pillow makes a single one here too, whose
+    length it writes in 32."""
+    tags = ImageFileDirectory_v2()
+    tags[ROWSPERSTRIP] = STRIP_ROWS
+    tags.tagtype[STRIPOFFSETS], tags[STRIPOFFSETS] = LONG8, 0
+    return tags
+
+
 def _bmp_bytes(size: tuple[int, int]) -> int:
     """Of the pixels: rows are filled up to whole words."""
     return size[0] * (-(-3 * size[1] // 4) * 4)
@@ -158,7 +170,8 @@ def _encode(
             if len(exif.tobytes()) > LONGEST_EXIF:
                 del options["exif"]
         elif file_format == "TIFF":
-            options["big_tiff"] = image.nbytes + TIFF_TABLES >= 1 << 32
+            if image.nbytes + TIFF_TABLES >= 1 << 32:
+                options.update(big_tiff=True, tiffinfo=_of_many_bytes())
         if quality is not None:
             options["quality"] = quality
         Image.fromarray(image).save(file, file_format, **options)  # type: ignore[arg-type]

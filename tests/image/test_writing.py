@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import BmpImagePlugin, Image, ImageFile
+from PIL import BmpImagePlugin, Image, ImageFile, TiffImagePlugin, TiffTags
 
 from minitorch_style.errors import ImageError
 from minitorch_style.image import writing
@@ -88,6 +88,8 @@ def test_a_tiff_that_is_too_long_to_be_one_becomes_a_bigtiff(tmp_path: Path, mon
     monkeypatch.setattr(writing, "TIFF_TABLES", 2**32 - 48 * 64 * 3)
     save_picture(out, ramp(48, 64))
     assert out.read_bytes()[:4] == b"II+\0" and np.array_equal(np.asarray(Image.open(out)), ramp(48, 64))
+    with Image.open(out) as big:
+        assert big.tag_v2.tagtype[TiffImagePlugin.STRIPOFFSETS] == TiffTags.LONG8, "places beyond 4 GB need 64 bits"
     save_picture(out, ramp(48, 63))
     assert out.read_bytes()[:4] == b"II*\0"
 
