@@ -44,7 +44,7 @@ def data(table: str) -> Row:
     if table == "segmenters":
         return {"rows": result("paper")["table1"]}
     if table == "large":
-        return {"row": result("large")}
+        return {"rows": result("large").values()}
     found: Row = result("engines" if table == "speed" else table)
     return found
 
