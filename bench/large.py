@@ -33,7 +33,7 @@ CASES = {
 def measured(photo: Path, size: tuple[int, int], limit: str, out: Path) -> dict[str, float | int | str]:
     """Peak (without the pages of the libraries' files, as the kernel may drop them), seconds of wall and processor."""
     command = [sys.executable, "-m", "minitorch_style", "stylize", str(photo), str(ROOT / "examples/painting.jpg"),
-               "-o", str(out), "--size", str(max(size)), "--max-memory", limit]  # fmt: skip
+               "-o", str(out), "--size", str(max(size)), "--max-memory", limit, "--threads", "1"]  # fmt: skip
     begun, peak, seconds = time.perf_counter(), 0, 0.0
     with tempfile.TemporaryFile("w+") as said, subprocess.Popen(command, stderr=said, cwd=ROOT) as process:
         while process.poll() is None:
@@ -68,8 +68,8 @@ def main() -> None:
             size, limit, part = CASES[name]
             photo, out = Path(folder) / "photo.jpg", (options.pictures or Path(folder)) / f"{name}.png"
             image = Image.open(options.photo).convert("RGB")
-            box = tuple(share * side for share, side in zip(part, image.size * 2, strict=True))
-            image.resize(size, Image.Resampling.LANCZOS, box).save(photo, quality=92)
+            left, top, right, bottom = (share * side for share, side in zip(part, image.size * 2, strict=True))
+            image.resize(size, Image.Resampling.LANCZOS, (left, top, right, bottom)).save(photo, quality=92)
             record[name] = measured(photo, size, limit, out)
             print(name, text(record[name]), end="")
             save(record, path)
