@@ -169,9 +169,8 @@ def _encode(
             exif[IMAGE_DESCRIPTION] = json.dumps(texts)
             if len(exif.tobytes()) > LONGEST_EXIF:
                 del options["exif"]
-        elif file_format == "TIFF":
-            if image.nbytes + TIFF_TABLES >= 1 << 32:
-                options.update(big_tiff=True, tiffinfo=_of_many_bytes())
+        elif file_format == "TIFF" and image.nbytes + TIFF_TABLES >= 1 << 32:
+            options.update(big_tiff=True, tiffinfo=_of_many_bytes())
         if quality is not None:
             options["quality"] = quality
         Image.fromarray(image).save(file, file_format, **options)  # type: ignore[arg-type]
