@@ -27,7 +27,7 @@ from minitorch_style.style.hypercolumns import hypercolumn_taps
 from minitorch_style.style.objective import Objective
 from minitorch_style.style.tiled import TiledObjective
 from minitorch_style.transfer.descent import Descent, scaled
-from minitorch_style.transfer.estimate import Estimate, preparing_bytes, reading_room
+from minitorch_style.transfer.estimate import SAVING_SECONDS, Estimate, preparing_bytes, reading_room
 from minitorch_style.transfer.lent import Lent, lend
 from minitorch_style.transfer.memory import available_memory, require_memory
 from minitorch_style.transfer.painting import Planning, Repainting, untouched
@@ -56,9 +56,10 @@ class Job:
 
     @property
     def estimate(self) -> Estimate:
-        """What the job will take."""
-        together = _together(self.stages, self.estimates)
-        return replace(together, nbytes=max(together.nbytes, self.preparing))
+        """What the job will take, and the writing of its picture."""
+        together, pixels = _together(self.stages, self.estimates), self.content.size[0] * self.content.size[1]
+        seconds = together.seconds + SAVING_SECONDS * pixels
+        return Estimate(max(together.nbytes, self.preparing), seconds)
 
     @property
     def iterations(self) -> int:
