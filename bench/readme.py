@@ -26,7 +26,7 @@ PAGES = {
     "docs/looks.md": ["looks", "looks-gram"],
     "docs/paper.md": ["paper", "segmenters", "distillation"],
     "docs/boards.md": ["arm"],
-    "docs/scale.md": ["large"],
+    "docs/scale.md": ["large", "tiles"],
     "docs/video.md": ["films"],
     "docs/realtime.md": ["live", "strokes"],
 }
@@ -44,7 +44,9 @@ def data(table: str) -> Row:
     if table == "segmenters":
         return {"rows": result("paper")["table1"]}
     if table == "large":
-        return {"row": result("large")}
+        return {"rows": result("large").values()}
+    if table == "tiles":
+        return {"rows": result("tiles"), "limit": result("tiles")[0]["limit"]}
     found: Row = result("engines" if table == "speed" else table)
     return found
 

@@ -17,12 +17,13 @@ from minitorch_style.cli.stylize import add_reporting, add_settings, settings_of
 from minitorch_style.cli.threads import limited
 from minitorch_style.errors import ImageError, SettingsError, StyleError
 from minitorch_style.files import require_apart, write_text
-from minitorch_style.image.io import load_picture
+from minitorch_style.image.io import Room, load_picture
 from minitorch_style.image.sheet import contact_sheet, thumbnail_side
 from minitorch_style.image.writing import check_output, save_picture
 from minitorch_style.transfer.batch import Stylizer, Task, encoded_as, finished, found, sidecar, tasks, texts_of, write
 from minitorch_style.transfer.events import Iterated
 from minitorch_style.transfer.job import painter_of
+from minitorch_style.transfer.memory import available_memory
 from minitorch_style.transfer.run import run as run_job
 from minitorch_style.transfer.settings import Settings
 
@@ -225,7 +226,9 @@ def _write_sheet(all_tasks: list[Task], columns: int, folder: Path) -> None:
         cells = "".join(map(_cell, there[first : first + columns]))
         rows.append(f"<tr>{cells}</tr>")
     write_text(folder / f"{SHEET}.html", PAGE.format(side=side, rows="\n".join(rows)), ImageError)
-    small = [None if task is None else load_picture(task.out, side) for task in there]
+    small = [
+        None if task is None else load_picture(task.out, side, Room(available_memory(), large=True)) for task in there
+    ]
     save_picture(folder / f"{SHEET}.jpg", contact_sheet(small, columns, side))
 
 

@@ -11,7 +11,7 @@ from minitorch_style.cli.streams import say
 from minitorch_style.cli.threads import add_threads, limited
 from minitorch_style.errors import ImageError
 from minitorch_style.files import require_apart
-from minitorch_style.image.io import load_picture
+from minitorch_style.image.io import Room, load_picture
 from minitorch_style.image.writing import check_output, save_picture
 from minitorch_style.kernels import KERNEL_SETS
 from minitorch_style.nn.registry import DECODERS
@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
     if out.suffix.lower() != ".png":
         raise ImageError(f"{out}: a mask is written as .png, which loses nothing")
     require_apart([out], [options.photo], ImageError)
-    picture = load_picture(options.photo, max_bytes=available_memory())
+    picture = load_picture(options.photo, room=Room(available_memory()))
     check_output(out, picture.size)
     with limited(options.threads):
         people = person_probability(picture.pixels, load_segmenter(options.model, options.kernels)) > 0.5

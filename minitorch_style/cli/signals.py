@@ -1,7 +1,8 @@
 """Ctrl-C, SIGTERM and a closed terminal: each asks the program to end, none may cost what has been done.
 
 A first signal raises KeyboardInterrupt where work can be broken off, and is remembered where it cannot: while a file is
-written, and from the end of a picture's last iteration until it is saved. More signals change nothing there.
+written, and from the end of a picture's last iteration until it is saved. More signals change nothing there. Where `hold`
+has asked for it the first one waits for the end of the step under way, and the second interrupts.
 """
 
 from __future__ import annotations
@@ -25,13 +26,13 @@ class _Region:
     def __enter__(self) -> None:
         if not self.deferring and self.signals.received is not None:
             raise KeyboardInterrupt
-        self.before = self.signals.deferring, self.signals._once
+        self.before = self.signals.deferring, self.signals._once, self.signals._held
         self.signals._once, self.signals.deferring = not self.deferring, self.deferring
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.signals.deferring, self.signals._once = self.before
+        self.signals.deferring, self.signals._once, self.signals._held = self.before
 
 
 class Signals:
@@ -41,6 +42,7 @@ class Signals:
         self.received: int | None = None  # the first
         self.deferring = False
         self._once = False  # in an interruptible region: what comes after it must not be broken off
+        self._held: Callable[[], None] | None = None
         self._raised = float("-inf")
         self._before: dict[int, Callable[[int, FrameType | None], object] | int] = {}
 
@@ -57,12 +59,20 @@ class Signals:
         """A region inside a deferred one that the first signal breaks off, at once if it has come already."""
         return _Region(self, False)
 
+    def hold(self, waiting: Callable[[], None]) -> None:
+        """To the end of this region the first signal only calls `waiting`: whoever asks `received` soon will end by it, with
+        more than an interruption would leave."""
+        self._held = waiting
+
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.received is None:
-            self.received = number
+        first = self.received is None
+        self.received = number if first else self.received
         if self.deferring or time.monotonic() - self._raised < SECONDS:
             return
         self._raised = time.monotonic()
+        if first and self._held is not None:
+            self._held()
+            return
         self.deferring = self._once
         raise KeyboardInterrupt
 

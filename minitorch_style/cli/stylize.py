@@ -19,11 +19,12 @@ from minitorch_style.cli.threads import add_threads, limited
 from minitorch_style.cli.values import memory, names, number, numbers, whole
 from minitorch_style.errors import ImageError, ResumeError, SettingsError
 from minitorch_style.files import check_writable, require_apart
-from minitorch_style.image.io import read_texts
+from minitorch_style.image.io import Room, read_texts
 from minitorch_style.image.writing import WRITABLE, check_output, has_alpha, save_picture
 from minitorch_style.transfer.checkpoint import Checkpoint, Checkpoints
 from minitorch_style.transfer.events import Iterated
 from minitorch_style.transfer.job import Job, prepare
+from minitorch_style.transfer.memory import available_memory
 from minitorch_style.transfer.run import Result
 from minitorch_style.transfer.run import run as run_job
 from minitorch_style.transfer.settings import PRESET_HELP, PRESETS, Setting, Settings, described
@@ -114,7 +115,9 @@ def settings_of(options: argparse.Namespace) -> Settings:
     given = {**PRESETS[options.preset or "default"], **given}
     if options.resume_from is None:
         return Settings(**given)
-    drafted = Settings.from_texts(read_texts(options.resume_from), options.resume_from)
+    drafted = Settings.from_texts(
+        read_texts(options.resume_from, Room(available_memory(), given.get("allow_large", False))), options.resume_from
+    )
     method = given.get("method", drafted.method)
     drafts = {known.name: getattr(drafted, known.name) for known in described() if known.is_read_by(method)}
     begun = {"init": options.resume_from} if method == "gram" else {}
@@ -183,7 +186,13 @@ class Progress:
         with self.options.signals.deferred():
             self.previews.show(event.iteration.number, event.picture)
             self.report(event)
+        if self.options.checkpoint is not None:
+            self.options.signals.hold(self.waiting)
         return self.options.signals.received is not None
+
+    def waiting(self) -> None:
+        if not self.options.quiet:
+            say("the run ends after this iteration, to be gone on with from there; a second signal breaks it off")
 
     def report(self, event: Iterated) -> None:
         iteration = event.iteration
@@ -291,6 +300,8 @@ def paint(
 ) -> int:
     """Runs the job, saves its picture, reports. Signals break off the run alone."""
     checkpoints = _checkpoints(job, out, options)
+    if checkpoints is not None and resumed is not None:
+        checkpoints.written = resumed.iterations[-1].number
     try:
         result = run_job(job, progress.compiling, resumed).complete(
             progress, options.signals.interruptible(), checkpoints

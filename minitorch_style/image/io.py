@@ -23,7 +23,9 @@ if TYPE_CHECKING or PILLOW:
     from PIL import Image, UnidentifiedImageError
 
 READABLE = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "AVIF", "JPEG2000", "HEIF")
-MAX_PIXELS = 200_000_000  # of the largest cameras; decoded, already 800 MB
+MAX_PIXELS = (
+    200_000_000  # of the largest cameras; decoded, already 800 MB. More are a mistake or an attack, unless asked for
+)
 # In a folder of pictures.
 READABLE_NAMES = (
     ".jpg",
@@ -42,6 +44,24 @@ READABLE_NAMES = (
 )
 BAND = 64  # rows that are worked on at once
 HEAD = 512  # bytes that tell what a file is
+
+
+@dataclass(frozen=True)
+class Room:
+    """What the reading of a picture may take: so many bytes, or whatever there is for None. It may have more than MAX_PIXELS
+    if `large`; False is for those who could allow it (the refusal says how), None for those who cannot."""
+
+    nbytes: int | None = None
+    large: bool | None = None
+
+    def check(self, name: str, width: int, height: int) -> None:
+        """ImageError for too many pixels."""
+        if width * height > MAX_PIXELS and not self.large:
+            hint = "" if self.large is None else "; --allow-large reads it all the same, where the memory is enough"
+            raise ImageError(f"{name}: {width}×{height} is more than {MAX_PIXELS / 1e6:.0f} million pixels{hint}")
+
+
+USUAL = Room()
 
 
 @dataclass(frozen=True)
@@ -71,10 +91,10 @@ class Picture:
         return self.values.shape[0], self.values.shape[1]
 
 
-def load_picture(path: str | os.PathLike[str], size: int | None = None, max_bytes: int | None = None) -> Picture:
+def load_picture(path: str | os.PathLike[str], size: int | None = None, room: Room = USUAL) -> Picture:
     """Reads a picture: upright (EXIF), in sRGB (ICC), its longest side reduced to `size` pixels, never enlarged.
 
-    ImageError says in one line why a file cannot be used, or that decoding it would take more than `max_bytes`.
+    ImageError says in one line why a file cannot be used, or that decoding it would take more than there is `room` for.
 
         >>> ms.load_picture("photo.jpg", size=384).pixels.shape
         (256, 384, 3)
@@ -83,14 +103,14 @@ def load_picture(path: str | os.PathLike[str], size: int | None = None, max_byte
         if Path(path).is_dir():
             raise ImageError(f"{path}: is a directory, not a picture")
         with Path(path).open("rb") as file:
-            return read_picture(file, os.fspath(path), size, max_bytes)
+            return read_picture(file, os.fspath(path), size, room)
     except FileNotFoundError as error:
         raise ImageError(f"{path}: no such file") from error
     except (OSError, ValueError) as error:  # a name with a zero byte is a ValueError
         raise ImageError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
 
 
-def read_picture(file: BinaryIO, name: str, size: int | None = None, max_bytes: int | None = None) -> Picture:
+def read_picture(file: BinaryIO, name: str, size: int | None = None, room: Room = USUAL) -> Picture:
     """As `load_picture`, from an open file that can seek; `name` is what messages call it."""
     begin = file.tell()
     head = file.read(HEAD)
@@ -98,21 +118,21 @@ def read_picture(file: BinaryIO, name: str, size: int | None = None, max_bytes: 
     if not head:
         raise ImageError(f"{name}: is empty")
     if not PILLOW:
-        return _plain_picture(file.read(), name, size)
+        return _plain_picture(file.read(), name, size, room)
     with _decoding(f"{name}: cannot be decoded"):
         try:
             with _opened(file, head) as image:
                 full = image.size
                 draft(image, size)
-                return _picture(image, full, name, size, max_bytes)
+                return _picture(image, full, name, size, room)
         except UnidentifiedImageError as error:
             raise ImageError(f"{name}: {advice(head, _formats())}") from error
 
 
-def picture_of_image(image: Image.Image, name: str, size: int | None = None, max_bytes: int | None = None) -> Picture:
+def picture_of_image(image: Image.Image, name: str, size: int | None = None, room: Room = USUAL) -> Picture:
     """As `load_picture`, of a picture that Pillow has opened; it stays as it is."""
     with _decoding(f"{name}: cannot be decoded"):
-        return _picture(image, image.size, name, size, max_bytes)
+        return _picture(image, image.size, name, size, room)
 
 
 @contextmanager
@@ -132,15 +152,14 @@ def _formats() -> tuple[str, ...]:
     return tuple(name for name in READABLE if name in Image.OPEN)
 
 
-def read_texts(path: str | os.PathLike[str]) -> dict[str, str]:
-    """The text fields of a PNG file. ImageError if it is none, or not whole."""
+def read_texts(path: str | os.PathLike[str], room: Room = USUAL) -> dict[str, str]:
+    """The text fields of a PNG file, for which it is decoded. ImageError if it is none, or not whole."""
     if not PILLOW:
         raise ImageError(f"{path}: without Pillow the texts of a PNG file cannot be read")
     with _decoding(f"{path}: not a PNG file whose texts can be read"):
         try:
-            with Image.open(path, formats=["PNG"]) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise ImageError(f"{path}: more than {MAX_PIXELS / 1e6:.0f} million pixels")
+            with _unlimited(), Image.open(path, formats=["PNG"]) as image:
+                _check(image, image.size, os.fspath(path), None, room)
                 image.load()
                 return {str(name): str(text) for name, text in image.info.items() if isinstance(text, str)}
         except FileNotFoundError as error:
@@ -149,15 +168,20 @@ def read_texts(path: str | os.PathLike[str]) -> dict[str, str]:
 
 @contextmanager
 def _opened(file: BinaryIO, head: bytes) -> Iterator[Image.Image]:
-    """A picture of which only the header is read. Pillow's own limit of pixels is lifted: MAX_PIXELS is the one here, and
-    what memory there is."""
+    """A picture of which only the header is read."""
     Image.init()  # lets Pillow know all the formats it was built with
     if is_heic(head) and "HEIF" not in Image.OPEN:
         _learn_heic()
+    with _unlimited(), Image.open(file, formats=_formats()) as image:
+        yield image
+
+
+@contextmanager
+def _unlimited() -> Iterator[None]:
+    """Without Pillow's own limit of pixels: ours is MAX_PIXELS, and what memory there is."""
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
-        with Image.open(file, formats=_formats()) as image:
-            yield image
+        yield
     finally:
         Image.MAX_IMAGE_PIXELS = limit
 
@@ -171,16 +195,22 @@ def _learn_heic() -> None:
     register_heif_opener()
 
 
-def _picture(image: Image.Image, full: tuple[int, int], name: str, size: int | None, max_bytes: int | None) -> Picture:
+def _check(image: Image.Image, full: tuple[int, int], name: str, size: int | None, room: Room) -> int:
+    """How many bytes it takes to read a picture that is opened, of so many pixels in its file. ImageError if there is no room
+    for it."""
     width, height = full
-    if width * height > MAX_PIXELS:
-        raise ImageError(f"{name}: {width}×{height} is more than {MAX_PIXELS / 1e6:.0f} million pixels")
+    room.check(name, width, height)
     needed = decoding_bytes(image, size)
-    if max_bytes is not None and needed > max_bytes:
+    if room.nbytes is not None and needed > room.nbytes:
         raise ImageError(
-            f"{name}: {width}×{height} pixels take about {in_bytes(needed)} to read, and {in_bytes(max(0, max_bytes))} may be "
-            "used; reduce the picture first"
+            f"{name}: {width}×{height} pixels take about {in_bytes(needed)} to read, and {in_bytes(max(0, room.nbytes))} may "
+            "be used; reduce the picture first"
         )
+    return needed
+
+
+def _picture(image: Image.Image, full: tuple[int, int], name: str, size: int | None, room: Room) -> Picture:
+    needed = _check(image, full, name, size, room)
     try:
         with no_native_messages() if image.format == "TIFF" else nullcontext():
             found = decoded(image, size).reduced(size)
@@ -206,8 +236,9 @@ def _pages(image: Image.Image) -> list[str]:
     return ["animated or of several pages; only the first is used"] if several else []
 
 
-def _plain_picture(data: bytes, name: str, size: int | None) -> Picture:
+def _plain_picture(data: bytes, name: str, size: int | None, room: Room) -> Picture:
     values = netpbm.decode(data, name)
+    room.check(name, values.shape[1], values.shape[0])
     return Picture(resized(values, reduced_size((values.shape[0], values.shape[1]), size)))
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from io import BytesIO
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -11,9 +12,14 @@ import numpy.typing as npt
 from minitorch_style.errors import ImageError
 
 HEADER = re.compile(rb"P6\s+(?:#[^\n]*\n\s*)*(\d{1,9})\s+(?:#[^\n]*\n\s*)*(\d{1,9})\s+(?:#[^\n]*\n\s*)*(\d{1,9})\s")
-MAX_PIXELS = 200_000_000
 
 Bytes = npt.NDArray[np.uint8]
+
+
+class Writable(Protocol):
+    def write(self, data: bytes, /) -> int: ...
+
+
 Values = npt.NDArray[np.floating[Any]]
 
 
@@ -23,14 +29,23 @@ def decode(data: bytes, name: str) -> Bytes:
     if header is None:
         raise ImageError(f"{name}: without Pillow only binary PPM pictures (P6) can be read")
     width, height, most = (int(number) for number in header.groups())
-    if most != 255 or not 0 < width * height <= MAX_PIXELS or len(data) - header.end() < 3 * width * height:
+    if most != 255 or not width * height or len(data) - header.end() < 3 * width * height:
         raise ImageError(f"{name}: a damaged PPM picture, or one of more than 8 bits")
     return np.frombuffer(data, np.uint8, 3 * width * height, header.end()).reshape(height, width, 3)
 
 
+def write(file: Writable, image: Bytes) -> None:
+    """A binary PPM file of (H, W, 3), row by row."""
+    file.write(b"P6\n%d %d\n255\n" % (image.shape[1], image.shape[0]))
+    for row in image:
+        file.write(row.tobytes())
+
+
 def encode(image: Bytes) -> bytes:
-    """A binary PPM file of (H, W, 3)."""
-    return b"P6\n%d %d\n255\n" % (image.shape[1], image.shape[0]) + image.tobytes()
+    """The same in memory."""
+    stream = BytesIO()
+    write(stream, image)
+    return stream.getvalue()
 
 
 def _weights(before: int, after: int) -> npt.NDArray[np.float32]:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from minitorch_style.arrays import Float32, Pixels
 from minitorch_style.errors import ImageError, ShapeError
-from minitorch_style.image.io import Picture, load_picture, picture_of_image, read_picture
+from minitorch_style.image.io import USUAL, Picture, Room, load_picture, picture_of_image, read_picture
 from minitorch_style.image.resize import PILLOW, reduced_size, resized
 
 # A file (its name, its bytes, open for reading), pixels as `picture_of` says, Pillow's image, or a picture already read.
@@ -21,24 +21,24 @@ TOLERANCE = 0.01  # floats may leave [0, 1] by this much, as rounding and resizi
 BLACK = 0.5 / 255  # what all becomes black at
 
 
-def picture_of(source: Source, size: int | None = None, max_bytes: int | None = None, name: str = "picture") -> Picture:
+def picture_of(source: Source, size: int | None = None, room: Room = USUAL, name: str = "picture") -> Picture:
     """The picture that `source` stands for, its longest side reduced to `size` pixels, never enlarged.
 
     Arrays are grey (H, W) or (H, W, 1), RGB (H, W, 3), or RGBA (H, W, 4) with alpha that is not premultiplied; whole
     numbers count by the range of their type (uint8: 0 … 255, uint16: 0 … 65535), floats are in [0, 1], booleans are black
     and white. `name` is what messages call a source that has none. ImageError for what cannot be read (or would take
-    more than `max_bytes`) and for values outside their range, ShapeError for arrays of another shape.
+    more than there is `room` for) and for values outside their range, ShapeError for arrays of another shape.
     """
     if isinstance(source, Picture):
         return _reduced(_checked(source, name), size)
     if isinstance(source, str | os.PathLike):
-        return load_picture(source, size, max_bytes)
+        return load_picture(source, size, room)
     if isinstance(source, bytes | bytearray | memoryview):
-        return read_picture(BytesIO(source), name, size, max_bytes)
+        return read_picture(BytesIO(source), name, size, room)
     if callable(getattr(source, "read", None)):
-        return _of_file(source, name, size, max_bytes)
+        return _of_file(source, name, size, room)
     if _is_image(source):
-        return picture_of_image(source, name, size, max_bytes)
+        return picture_of_image(source, name, size, room)
     if hasattr(source, "__array__"):
         return _of_array(np.asarray(source), name, size)
     raise ImageError(f"{name}: expected a file's name, its bytes, an open file or pixels, got {type(source).__name__}")
@@ -56,7 +56,7 @@ def _is_image(source: Any) -> bool:
     return PILLOW and module is not None and isinstance(source, module.Image)
 
 
-def _of_file(file: Any, name: str, size: int | None, max_bytes: int | None) -> Picture:
+def _of_file(file: Any, name: str, size: int | None, room: Room) -> Picture:
     name = str(getattr(file, "name", name))
     try:
         if isinstance(file.read(0), str):
@@ -65,7 +65,7 @@ def _of_file(file: Any, name: str, size: int | None, max_bytes: int | None) -> P
             file = BytesIO(file.read())
     except (AttributeError, OSError, TypeError, ValueError) as error:  # closed, write-only, or no file at all
         raise ImageError(f"{name}: cannot be read ({error})") from error
-    return read_picture(file, name, size, max_bytes)
+    return read_picture(file, name, size, room)
 
 
 def _of_array(array: npt.NDArray[Any], name: str, size: int | None) -> Picture:
@@ -77,7 +77,9 @@ def _of_array(array: npt.NDArray[Any], name: str, size: int | None) -> Picture:
         from PIL import Image
 
         array = array[..., 0] if array.shape[2] == 1 else array
-        return picture_of_image(Image.fromarray(np.ascontiguousarray(array)), name, size)
+        return picture_of_image(
+            Image.fromarray(np.ascontiguousarray(array)), name, size, Room(large=True)
+        )  # it is there
     values = _in_unit_range(array, name)
     if values.shape[2] == 1:
         values = np.repeat(values, 3, axis=2)

@@ -7,6 +7,8 @@ the neighbours' matches are tried (coherence, Ashikhmin 2001). Nothing is search
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
@@ -22,18 +24,29 @@ ROWS = 64  # that are sharpened at once
 BAND = 1 << 14  # patches that are searched for at once, so that their numbers take little memory
 
 
-def _finer(field: Field, coarse: Palette, fine: Palette, shape: tuple[int, ...]) -> Field:
+@dataclass(frozen=True)
+class Matched:
+    """What a canvas leaves to a finer one: its `field`, and of its palette the side of a patch, the width, and the paintings'
+    places, not the pixels, which there may be no memory for beside those of the next."""
+
+    field: Field
+    side: int
+    width: int
+    places: tuple[tuple[int, int, int], ...]
+
+
+def _finer(coarse: Matched, fine: Palette, shape: tuple[int, ...]) -> Field:
     """The matches of a level for the one below: a patch's centre lies as far from its match's as in the level above."""
     radius = fine.side // 2
     found = np.empty(shape, np.int32)
     tops, heights, widths = (np.array(numbers) for numbers in zip(*fine.places, strict=True))
     starts = np.array([place[0] for place in coarse.places])
     x = np.arange(shape[1]) + radius
-    parent_x = np.clip(x // 2, radius, field.shape[1] - 1 + radius)
+    parent_x = np.clip(x // 2, radius, coarse.field.shape[1] - 1 + radius)
     for row in range(shape[0]):
         y = row + radius
-        parent_y = min(max(y // 2, radius), field.shape[0] - 1 + radius)
-        corner_y, corner_x = np.divmod(field[parent_y - radius, parent_x - radius], coarse.pixels.shape[1])
+        parent_y = min(max(y // 2, radius), coarse.field.shape[0] - 1 + radius)
+        corner_y, corner_x = np.divmod(coarse.field[parent_y - radius, parent_x - radius], coarse.width)
         which = np.searchsorted(starts, corner_y, "right") - 1
         new_y = 2 * (corner_y - starts[which] + radius) + y - 2 * parent_y - radius
         new_x = 2 * (corner_x + radius) + x - 2 * parent_x - radius
@@ -42,15 +55,15 @@ def _finer(field: Field, coarse: Palette, fine: Palette, shape: tuple[int, ...])
     return found
 
 
-def _closer(field: Field, coarse: Palette, fine: Palette, shape: tuple[int, ...]) -> Field:
+def _closer(coarse: Matched, fine: Palette, shape: tuple[int, ...]) -> Field:
     """The matches of smaller patches at the same level: what the larger patch around each of them has in its middle."""
     off = coarse.side // 2 - fine.side // 2
     y, x = (np.arange(size) for size in shape)
     above, left = (
-        np.clip(at - off, 0, size - 1).astype(np.int32) for at, size in zip((y, x), field.shape, strict=True)
+        np.clip(at - off, 0, size - 1).astype(np.int32) for at, size in zip((y, x), coarse.field.shape, strict=True)
     )
-    moved = (y - above)[:, None] * coarse.pixels.shape[1] + (x - left)
-    found: Field = field[above[:, None], left] + moved.astype(np.int32)
+    moved = (y - above)[:, None] * coarse.width + (x - left)
+    found: Field = coarse.field[above[:, None], left] + moved.astype(np.int32)
     return found
 
 
@@ -69,12 +82,12 @@ class Canvas:
         rounds: int,
         occurrence: float,
         active: npt.NDArray[np.bool_] | None = None,
-        coarser: Canvas | None = None,
+        coarser: Matched | None = None,
     ) -> None:
         """`target` T (H, W, 3) is what is to be painted at `size` (H, W), in so many `rounds`; it counts `guidance` μ (H, W, 1)
         times as much as what has been painted, and `occurrence` λ is what a patch of the palette costs that is often
         used. Every `step`-th row and column is searched for. Only patches that are `active` are painted. It begins with
-        the matches of a `coarser` canvas, half as large or with larger patches."""
+        those of a `coarser` canvas, half as large or with larger patches."""
         self.size, self.target, self.guidance = size, target, guidance
         self.palette, self.kernels, self.step = palette, kernels, step
         self.rounds, self.occurrence, self.active = rounds, occurrence, active
@@ -85,9 +98,13 @@ class Canvas:
             self.field = np.zeros(shape, np.int32)
             self.picture = assembled(self.target, self.size)
         else:
-            below = _finer if palette.side == coarser.palette.side else _closer
-            self.field = below(coarser.field, coarser.palette, palette, shape)
+            below = _finer if palette.side == coarser.side else _closer
+            self.field = below(coarser, palette, shape)
             self.picture = self._vote()
+
+    def left(self) -> Matched:
+        """For a finer canvas to begin with."""
+        return Matched(self.field, self.palette.side, self.palette.pixels.shape[1], self.palette.places)
 
     def restore(self, picture: Float32, field: Field, weights: Float32) -> None:
         """Takes over what a canvas like this one had after a round. StyleError if it cannot have been one."""

@@ -14,7 +14,7 @@ from minitorch_style.arrays import Float32, Pixels
 from minitorch_style.errors import SettingsError, ShapeError, StyleError
 from minitorch_style.image.resize import floats, resized
 from minitorch_style.kernels.patches import Field, PatchKernels, patch_kernels
-from minitorch_style.restroke.canvas import Canvas
+from minitorch_style.restroke.canvas import Canvas, Matched
 from minitorch_style.restroke.guide import Columns, Guidance, Guide, Held, assembled, bands, scaled
 from minitorch_style.restroke.paintings import Paintings
 from minitorch_style.values import Arrays, from_arrays, to_arrays
@@ -166,7 +166,7 @@ def canvases(
     guide = Guide(plan, photo, np.asarray(strokes.detail, np.float32), fine)
     halvings = _halvings(size, paintings, strokes.side)
     to_paint = _to_paint(guide, strokes, halvings, first)
-    canvas: Canvas | None = None
+    coarser: Matched | None = None
     for level in range(first, halvings + 1):
         here, target, guidance = to_paint.pop()
         step, keys = steps_of(here)
@@ -180,9 +180,12 @@ def canvases(
             rounds=int(_of_level(strokes.rounds, level, halvings + 1)),
             occurrence=strokes.occurrence,
             active=_active(mask, here, strokes.side),
-            coarser=canvas,
+            coarser=coarser,
         )
+        coarser = None
         yield canvas
+        coarser = canvas.left()
+        del canvas  # with its palette: there may not be memory for this and the next
     if fine is not None:
         side = strokes.fine_side
         step, keys = steps_of(size)
@@ -196,8 +199,9 @@ def canvases(
             rounds=FINE_ROUNDS,
             occurrence=strokes.occurrence,
             active=_active(fine if mask is None else fine * mask, size, side),
-            coarser=canvas,
+            coarser=coarser,
         )
+        coarser = None
         yield canvas
 
 
@@ -221,7 +225,9 @@ def repaint(
     before = None if state is None else from_arrays(_Done, state)
     begun, whole = (0, None) if before is None else (before.level, before.whole)
     _check_begun(begun, whole, levels, fine, photo.shape)
-    for level, canvas in enumerate(canvases(plan, photo, paintings, strokes, kernels, mask, fine, begun), begun + 1):
+    level = begun
+    for canvas in canvases(plan, photo, paintings, strokes, kernels, mask, fine, begun):  # `enumerate` would hold them
+        level += 1
         finest, done = canvas.size == size, 0
         if before is not None:
             canvas.restore(before.picture, before.field, before.weights)
@@ -237,6 +243,7 @@ def repaint(
             del picture, now, shown
         if finest:
             whole = canvas.picture
+        del canvas
 
 
 def _check_begun(level: int, whole: Float32 | None, levels: int, fine: Float32 | None, shape: tuple[int, ...]) -> None:

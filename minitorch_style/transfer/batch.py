@@ -15,7 +15,7 @@ import minitorch_style
 from minitorch_style.engine.network import Network
 from minitorch_style.errors import ImageError, SettingsError
 from minitorch_style.files import atomic_write, write_text
-from minitorch_style.image.io import READABLE_NAMES, read_texts
+from minitorch_style.image.io import READABLE_NAMES, Room, read_texts
 from minitorch_style.image.sources import Source, picture_of
 from minitorch_style.image.writing import WRITABLE, encoded
 from minitorch_style.plans.kept import Kept
@@ -28,7 +28,7 @@ from minitorch_style.transfer.settings import Settings
 
 FIELDS = ("photo", "painting", "number")  # that a template of file names may have
 INPUTS = "minitorch_style.inputs"  # the text that tells what a picture was made of
-IRRELEVANT = ("max_memory",)  # settings that change no byte of a result
+IRRELEVANT = ("max_memory", "allow_large")  # settings that change no byte of a result
 
 
 class Stylizer:
@@ -143,7 +143,7 @@ def finished(task: Task, texts: Mapping[str, str]) -> bool:
     """Whether the task's picture is there, whole, and made like this."""
     try:
         if task.out.suffix.lower() == ".png":
-            there = read_texts(task.out)
+            there = read_texts(task.out, Room(available_memory(), large=True))
         else:
             there = json.loads(sidecar(task.out).read_text("utf-8")) if task.out.is_file() else {}
     except (ImageError, OSError, ValueError, RecursionError):

@@ -219,8 +219,8 @@ def _array(file: zipfile.ZipFile, name: str, limit: int) -> npt.NDArray[Any]:
 
 
 class Checkpoints:
-    """Listens to a run and writes it down every so many seconds, and at the end of each scale, level and stage. One that
-    cannot be written is reported to `note`, once; the run goes on, and the last one that could stays."""
+    """Listens to a run and writes it down every so many seconds, at the end of each scale, level and stage, and where it is
+    broken off. One that cannot be written is reported to `note`, once; the run goes on, and the last one that could stays."""
 
     def __init__(
         self,
@@ -239,6 +239,11 @@ class Checkpoints:
         if isinstance(event, StageEnded) or (
             isinstance(event, Iterated) and (run.scale_ended or time.monotonic() - self._last >= self.seconds)
         ):
+            self.write(run)
+
+    def broken_off(self, run: Run) -> None:
+        """The last one, unless all iterations are safe."""
+        if run.history and run.history[-1].number > self.written:
             self.write(run)
 
     def write(self, run: Run) -> None:

@@ -14,7 +14,7 @@ from minitorch_style.engine.network import Network, load_network
 from minitorch_style.errors import SettingsError, StyleError
 from minitorch_style.files import check_readable
 from minitorch_style.image.color import match_colors
-from minitorch_style.image.io import Picture, load_picture
+from minitorch_style.image.io import Picture, Room, load_picture
 from minitorch_style.image.resize import floats, resized
 from minitorch_style.image.sources import Source, picture_of
 from minitorch_style.kernels import notes as kernel_notes
@@ -27,7 +27,7 @@ from minitorch_style.style.hypercolumns import hypercolumn_taps
 from minitorch_style.style.objective import Objective
 from minitorch_style.style.tiled import TiledObjective
 from minitorch_style.transfer.descent import Descent, scaled
-from minitorch_style.transfer.estimate import Estimate, preparing_bytes, reading_room
+from minitorch_style.transfer.estimate import SAVING_SECONDS, Estimate, preparing_bytes, reading_room
 from minitorch_style.transfer.lent import Lent, lend
 from minitorch_style.transfer.memory import available_memory, require_memory
 from minitorch_style.transfer.painting import Planning, Repainting, untouched
@@ -59,9 +59,10 @@ class Job:
 
     @property
     def estimate(self) -> Estimate:
-        """What the job will take."""
-        together = _together(self.stages, self.estimates)
-        return replace(together, nbytes=max(together.nbytes, self.preparing))
+        """What the job will take, and the writing of its picture."""
+        together, pixels = _together(self.stages, self.estimates), self.content.size[0] * self.content.size[1]
+        seconds = together.seconds + SAVING_SECONDS * pixels
+        return Estimate(max(together.nbytes, self.preparing), seconds)
 
     @property
     def iterations(self) -> int:
@@ -152,7 +153,7 @@ def objective_of(job: Job) -> Objective | TiledObjective:
     return stage.objective()
 
 
-def _start(settings: Settings, content: Picture, styles: list[Picture], room: int | None) -> Pixels:
+def _start(settings: Settings, content: Picture, styles: list[Picture], room: Room) -> Pixels:
     """The pixels that the optimisation begins with."""
     if settings.init == "content":
         return content.values

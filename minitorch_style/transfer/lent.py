@@ -11,7 +11,7 @@ import numpy as np
 from minitorch_style.arrays import Float32
 from minitorch_style.errors import SettingsError, StyleError
 from minitorch_style.files import check_readable
-from minitorch_style.image.io import Picture, load_picture
+from minitorch_style.image.io import USUAL, Picture, Room, load_picture
 from minitorch_style.image.resize import resized
 from minitorch_style.image.sources import Source, is_one, picture_of
 from minitorch_style.plans.kept import Kept, Nothing
@@ -80,10 +80,10 @@ def lend(
     style: Source | Sequence[Source],
     settings: Settings,
     photo: tuple[int, int],
-    room: int | None = None,
+    room: Room = USUAL,
     kept: Kept | None = None,
 ) -> Lent:
-    """The paintings for a photo of that size; reading one may take `room` bytes. ImageError, SettingsError."""
+    """The paintings for a photo of that size; there is `room` to read one in. ImageError, SettingsError."""
     sources = listed(style)
     if not sources:
         raise SettingsError("no style picture given")
@@ -106,7 +106,7 @@ def _enlarged(picture: Picture, longest: int) -> Picture:
     return Enlarged(picture.values, alpha, picture.notes, picture.reading_bytes, shown=size)
 
 
-def _masked(pictures: list[Picture], path: str, room: int | None) -> Picture:
+def _masked(pictures: list[Picture], path: str, room: Room) -> Picture:
     """The one painting, transparent where the picture `path` is dark: no strokes are taken from there. SettingsError where
     there are several paintings, or the mask has another shape."""
     if len(pictures) != 1:

@@ -94,7 +94,7 @@ class Run(Iterator[Event]):
             self._stage, self._done, self._began = resumed.stage, resumed.done, self._began - resumed.seconds
             self.message = resumed.message
         self._step: Step | None = None
-        self._under_way = False
+        self._under_way = resumed is not None  # from what has been written down already
         self._events = self._work()
 
     def __next__(self) -> Event:
@@ -151,10 +151,11 @@ class Run(Iterator[Event]):
     def _note(self, step: Step) -> float:
         """Takes in a step; the seconds it took."""
         seconds = time.perf_counter() - self._last
-        self._best, self._last, self._step, self._under_way = step.best, time.perf_counter(), step, False
         if step.number or not self.history:
             made = Iteration(self._done + step.number, step.loss, step.terms, step.best_loss, 1e3 * seconds)
             self.history.append(made)
+        # At last, and at once: an interruption before leaves no state that its list of iterations does not fit.
+        self._best, self._last, self._step, self._under_way = step.best, time.perf_counter(), step, False
         return seconds
 
     def _between(self, step: Step) -> None:
@@ -240,8 +241,8 @@ class Run(Iterator[Event]):
         checkpoints: Checkpoints | None = None,
     ) -> Result:
         """Goes on to the end, or until `listener` returns True or KeyboardInterrupt comes; the picture is kept in every
-        case. `checkpoints` writes the run down meanwhile. `interruptible` is entered for the time in which
-        KeyboardInterrupt does so; what comes after has to be left alone, or the picture is lost."""
+        case. `checkpoints` writes the run down meanwhile, and where it ends early. `interruptible` is entered for the
+        time in which KeyboardInterrupt does so; what comes after has to be left alone, or the picture is lost."""
         result: Result | None = None
         try:
             with interruptible or nullcontext():
@@ -257,6 +258,8 @@ class Run(Iterator[Event]):
             pass
         except BREAKS as error:
             self._break(error)
+        if checkpoints is not None and self.interrupted:
+            checkpoints.broken_off(self)
         self._events = iter(())  # and with it plans and buffers: what is left to do needs memory too
         return result or self.result()
 

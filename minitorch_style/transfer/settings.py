@@ -275,6 +275,11 @@ class Settings:
         least=1,
         unit="BYTES",
     )
+    allow_large: bool = _setting(
+        False,
+        "read pictures of more than 200 million pixels too, where the memory is enough",
+        kind="flag",
+    )
     balanced: bool = _setting(
         True,
         "size-stable weights (above); without, equation 6 as printed, as in the preset paper",

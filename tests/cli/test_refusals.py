@@ -13,6 +13,7 @@ from PIL import Image
 from minitorch_style.cli import main
 from minitorch_style.image import writing
 from tests.cli.processes import PAINTING, PHOTO, SMALL, names, painting
+from tests.image.make import png
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="devices and links as POSIX has them")
 
@@ -61,6 +62,21 @@ def test_weights_and_masks_replace_no_input(
         assert main(arguments) == 2
         assert "would replace an input" in capsys.readouterr().err
         assert before == (weight_file.read_bytes(), photo.read_bytes())
+
+
+def test_pictures_of_many_pixels_are_read_when_that_is_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    width, height = 16_000, 12_501
+    path = tmp_path / "map.png"
+    path.write_bytes(png(width, height, 1, 0, (b"\0" + b"\xff" * (width // 8)) * height))
+    begin = ["stylize", str(path), PAINTING, *SMALL, "-o", str(tmp_path / "out.png"), "--dry-run"]
+    assert main(begin) == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1 and "map.png: 16000×12501 is more than 200 million pixels; --allow-large" in told
+    assert main([*begin, "--allow-large", "--max-memory", "400M"]) == 2
+    assert "take about" in capsys.readouterr().err
+    assert main([*begin, "--allow-large"]) == 0
 
 
 @pytest.mark.parametrize("dry", [[], ["--dry-run"]])

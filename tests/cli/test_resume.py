@@ -7,13 +7,17 @@ import os
 import random
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from minitorch_style.cli import main
+from minitorch_style.cli import main, signals
+from minitorch_style.restroke.canvas import Canvas
+from minitorch_style.style.objective import Objective
 from tests.cli.processes import PAINTING, PHOTO, SMALL, run, started
 
 WAYS = {
@@ -21,6 +25,10 @@ WAYS = {
     "instant": ["--kernels", "numpy", "--size", "128", "--preset", "instant"],
     **{name: [*SMALL, "--iterations", "12", "--optimizer", name] for name in ("lbfgs", "lbfgsb", "adam", "sgd")},
 }
+
+# What each of a way's steps calls.
+WITHIN_STEPS: dict[str, tuple[type, str]] = {"default": (Canvas, "round"), "lbfgs": (Objective, "__call__")}
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP] if os.name == "posix" else [signal.SIGINT]
 
 
 def painting(folder: Path, *more: str) -> list[str]:
@@ -83,6 +91,82 @@ def test_an_interrupted_run_says_how_to_go_on(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
     assert names(tmp_path) == ["other.png", "out.png", "run.ckpt"]
+
+
+@pytest.fixture
+def _attentive() -> Iterator[None]:
+    """These tests send themselves signals, and may have been started ignoring some."""
+    before = {number: signal.signal(number, signal.default_int_handler) for number in SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def painted_with_signals(
+    patch: pytest.MonkeyPatch, way: str, numbers: dict[int, list[int]], arguments: list[str]
+) -> tuple[int, int]:
+    """(exit code, steps begun) of the program, which is sent those signals in the midst of the steps of those numbers."""
+    owner, name = WITHIN_STEPS[way]
+    real, count = getattr(owner, name), 0
+
+    def interrupted(*given: Any, **options: Any) -> Any:
+        nonlocal count
+        count += 1
+        for number in numbers.get(count, []):
+            signal.raise_signal(number)
+        return real(*given, **options)
+
+    with patch.context() as within:
+        within.setattr(owner, name, interrupted)
+        return main(arguments), count
+
+
+@pytest.mark.usefixtures("_attentive")
+@pytest.mark.parametrize(
+    ("way", "number"),
+    [pytest.param("default", SIGNALS[0], marks=pytest.mark.slow), *(("lbfgs", number) for number in SIGNALS)],
+)
+def test_a_signal_within_a_step_loses_no_iteration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], way: str, number: int
+) -> None:
+    """What is under way is ended, and written down: with nothing written before, resume goes on after it."""
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    for folder in (whole, broken):
+        folder.mkdir()
+    assert main([*painting(whole, *WAYS[way]), "--quiet"]) == 0
+    begin = [*painting(broken, *WAYS[way]), "--checkpoint-every", "1e9", "--json"]
+    late = {"default": 1, "lbfgs": 4}[way]
+    assert painted_with_signals(monkeypatch, way, {late: [number]}, begin)[0] == 128 + number
+    told, said = capsys.readouterr()
+    *steps, last = map(json.loads, told.splitlines())
+    assert "ends after this iteration" in said and last["interrupted"] and last["iterations"] == steps[-1]["iteration"]
+    assert f"`resume {broken / 'run.ckpt'}` goes on after iteration {last['iterations']}" in said
+    assert names(broken) == ["out.png", "run.ckpt"]
+    assert main(["resume", str(broken / "run.ckpt"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[0])["iteration"] == last["iterations"] + 1
+    assert (broken / "out.png").read_bytes() == (whole / "out.png").read_bytes()
+    assert names(broken) == ["out.png"]
+
+
+@pytest.mark.usefixtures("_attentive")
+def test_a_second_signal_does_not_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nor does the first one where there is nothing to lose: before the first iteration. What is written down then is
+    older, and as good."""
+    monkeypatch.setattr(signals, "SECONDS", 0.0)
+    begin = [*painting(tmp_path, *WAYS["lbfgs"]), "--checkpoint-every", "1e9"]
+    assert painted_with_signals(monkeypatch, "lbfgs", {2: [signal.SIGTERM]}, begin) == (143, 2)
+    assert names(tmp_path) == []
+    assert painted_with_signals(monkeypatch, "lbfgs", {5: [signal.SIGTERM] * 2}, begin) == (143, 5)
+    assert names(tmp_path) == ["out.png"], "the step under way had changed what would have been written"
+    begin[-1] = "0"
+    assert painted_with_signals(monkeypatch, "lbfgs", {5: [signal.SIGTERM] * 2}, begin) == (143, 5)
+    before = (tmp_path / "run.ckpt").read_bytes()
+    resumed = ["resume", str(tmp_path / "run.ckpt"), "--quiet"]
+    assert painted_with_signals(monkeypatch, "lbfgs", {1: [signal.SIGTERM]}, resumed) == (143, 1)
+    assert (tmp_path / "run.ckpt").read_bytes() == before, "a run that has not gone on yet has nothing newer"
+    assert main(resumed) == 0
 
 
 @pytest.fixture

@@ -41,7 +41,7 @@ def _attentive() -> Iterator[None]:
 # Where the work is done and the picture not yet on the disk.
 LATE_MOMENTS: dict[str, tuple[Any, str]] = {
     "the picture is made": (transfer, "to_bytes"),
-    "it is encoded": (writing, "encoded"),
+    "it is encoded": (writing, "_encode"),
     "the disk is synced": (os, "fsync"),
     "it gets its name": (Path, "replace"),
     "it is saved": (stylize, "_save"),

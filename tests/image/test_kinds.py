@@ -14,7 +14,8 @@ import pytest
 from PIL import Image, ImageCms
 
 from minitorch_style.errors import ImageError
-from minitorch_style.image.io import Picture, load_picture, read_picture, to_bytes
+from minitorch_style.image import io
+from minitorch_style.image.io import USUAL, Picture, Room, load_picture, read_picture, to_bytes
 from tests.image.make import SIZES, directory, grey_profile, jpeg, long, odd_value, png, short, tiff
 
 PEAK = """
@@ -36,8 +37,8 @@ TAGS = {
 }  # fmt: skip
 
 
-def read(data: bytes, size: int | None = None, **options: int) -> Picture:
-    return read_picture(BytesIO(data), "picture", size, **options)
+def read(data: bytes, size: int | None = None, room: Room = USUAL) -> Picture:
+    return read_picture(BytesIO(data), "picture", size, room)
 
 
 def corner() -> Image.Image:
@@ -257,7 +258,7 @@ def test_a_small_file_of_many_pixels_is_refused_before_it_is_decoded(bits: int, 
     channels = {0: 1, 2: 3, 6: 4}[kind]
     data = png(12000, 9000, bits, kind, b"\0" * (1 + 12000 * bits * channels // 8) * 3)  # only the first lines
     with pytest.raises(ImageError, match=r"12000×9000 pixels take about .* to read, and 50 MB may be used"):
-        read(data, 512, max_bytes=50_000_000)
+        read(data, 512, Room(50_000_000))
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no peak can be read here")
@@ -281,9 +282,29 @@ def test_pillows_own_limit_is_not_ours() -> None:
     width, height = 16_000, 12_500
     line = b"\0" * (1 + width // 8)
     assert read(png(width, height, 1, 0, line * height), 64).size == (50, 64)
-    with pytest.raises(ImageError, match="200 million pixels"):
+    with pytest.raises(ImageError, match=r"200 million pixels$"):
         read(png(width, height + 1, 1, 0, line))
     assert before == Image.MAX_IMAGE_PIXELS
+
+
+def test_more_pixels_are_read_where_it_is_allowed_and_there_is_memory() -> None:
+    width, height = 16_000, 12_501
+    data = png(width, height, 1, 0, (b"\0" + b"\xff" * (width // 8)) * height)
+    with pytest.raises(ImageError, match=r"16000×12501 is more than 200 million pixels; --allow-large reads it"):
+        read(data, 64, Room(large=False))
+    with pytest.raises(ImageError, match=r"take about .* to read, and 100 MB may be used"):
+        read(data, 64, Room(100_000_000, large=True))
+    picture = read(data, 64, Room(large=True))
+    assert picture.size == (50, 64) and picture.pixels.min() == 1
+
+
+def test_without_pillow_it_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(io, "MAX_PIXELS", 5)
+    monkeypatch.setattr(io, "PILLOW", False)
+    data = b"P6 3 2 255\n" + bytes(18)
+    with pytest.raises(ImageError, match=r"3×2 is more than .* million pixels; --allow-large"):
+        read(data, room=Room(large=False))
+    assert read(data, room=Room(large=True)).size == (2, 3)
 
 
 @pytest.mark.shared_data

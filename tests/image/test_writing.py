@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import BmpImagePlugin, Image, ImageFile, TiffImagePlugin, TiffTags
 
 from minitorch_style.errors import ImageError
-from minitorch_style.image.writing import LONGEST_SIDE, WRITABLE, check_output, save_picture
+from minitorch_style.image import writing
+from minitorch_style.image.writing import LONGEST_SIDE, WRITABLE, check_format, check_output, encoded, save_picture
 
 
 def ramp(height: int, width: int) -> np.ndarray:
@@ -62,6 +66,64 @@ def test_the_check_tells_exactly_what_the_encoder_does(
             with pytest.raises(ImageError, match=f"{size[1]}×{size[0]} pixels are too many for {file_format}"):
                 attempt()
         assert not out.exists()
+
+
+def test_a_bmp_ends_where_its_encoder_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked without the pixels, which would be 4 GB."""
+    monkeypatch.setattr(ImageFile, "_save", lambda *_: None)
+    for width, height in ((30_000, 47_721), (30_000, 47_722), (29_999, 47_722), (29_999, 47_721), (1, 2**30 - 14)):
+        for size in ((height, width), (width, height)):
+            try:
+                BmpImagePlugin._save(SimpleNamespace(mode="RGB", size=size[::-1], encoderinfo={}), BytesIO(), "")
+                check_format(tmp_path / "a.bmp", size)
+            except ValueError:
+                with pytest.raises(ImageError, match="too many for BMP, which ends at 4 GB"):
+                    check_format(tmp_path / "a.bmp", size)
+
+
+def test_a_tiff_that_is_too_long_to_be_one_becomes_a_bigtiff(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "out.tif"
+    save_picture(out, ramp(48, 64))
+    assert out.read_bytes()[:4] == b"II*\0"
+    monkeypatch.setattr(writing, "TIFF_TABLES", 2**32 - 48 * 64 * 3)
+    save_picture(out, ramp(48, 64))
+    assert out.read_bytes()[:4] == b"II+\0" and np.array_equal(np.asarray(Image.open(out)), ramp(48, 64))
+    with Image.open(out) as big:
+        assert big.tag_v2.tagtype[TiffImagePlugin.STRIPOFFSETS] == TiffTags.LONG8, "places beyond 4 GB need 64 bits"
+    save_picture(out, ramp(48, 63))
+    assert out.read_bytes()[:4] == b"II*\0"
+
+
+@pytest.mark.parametrize("suffix", sorted(WRITABLE))
+def test_a_full_disk_is_not_taken_for_an_encoder_that_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    out = tmp_path / f"out{suffix}"
+    out.write_bytes(b"old")
+
+    def full(disk: Any, data: bytes) -> int:
+        disk.problem = OSError(28, "No space left on device")
+        raise disk.problem
+
+    monkeypatch.setattr(writing._Disk, "write", full)
+    with pytest.raises(ImageError, match=f"out{suffix}: cannot be written \\(No space left on device\\)"):
+        save_picture(out, ramp(48, 64))
+    assert out.read_bytes() == b"old" and len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("suffix", sorted(WRITABLE))
+@pytest.mark.parametrize("alpha", [False, True])
+def test_the_bytes_on_the_disk_are_those_in_memory(tmp_path: Path, suffix: str, alpha: bool) -> None:
+    """Written part by part, to a disk or to memory; so no picture has changed since it was made in memory first."""
+    out, transparency = tmp_path / f"out{suffix}", np.full((300, 400), 0.5, np.float32) if alpha else None
+    save_picture(out, ramp(300, 400), transparency, {"key": "value"})
+    assert out.read_bytes() == encoded(WRITABLE[suffix], ramp(300, 400), transparency, {"key": "value"})
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".webp"])
+def test_metadata_that_is_too_long_costs_no_picture(tmp_path: Path, suffix: str) -> None:
+    save_picture(tmp_path / f"out{suffix}", ramp(4, 4), None, {"minitorch_style.weights": "x" * 100_000})
+    assert Image.open(tmp_path / f"out{suffix}").size == (4, 4)
 
 
 @pytest.mark.parametrize("text", ["caf\udce9.jpg", "\ud800", "a\nb", "日本", "x" * 100_000, ""])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from minitorch_style.kernels.patches import PatchKernels, patch_kernels
 from minitorch_style.restroke import INSTANT, Paintings, Round, Strokes, canvas, guide, repaint, restroke, strokes
 from minitorch_style.restroke.canvas import Canvas
 from minitorch_style.restroke.guide import Guide
+from minitorch_style.restroke.paintings import Palette
 
 
 def texture(rng: np.random.Generator, size: tuple[int, int], grain: int = 6) -> np.ndarray:
@@ -256,6 +259,24 @@ def test_only_what_is_to_be_kept_is(rng: np.random.Generator) -> None:
     kernels = patch_kernels("numpy")
     paintings = Paintings([texture(rng, (60, 70))], keep=False)
     assert paintings.at(0, 7, strokes.STEP, kernels) is not paintings.at(0, 7, strokes.STEP, kernels)
+
+
+def test_the_palette_of_a_level_is_let_go_of_before_the_next_is_made(rng: np.random.Generator) -> None:
+    """For a large picture there is no memory for two."""
+    made: list[weakref.ref[Palette]] = []
+
+    class Watched(Paintings):
+        def _palette(self, *arguments: Any) -> Palette:
+            assert not any(one() for one in made)
+            palette = super()._palette(*arguments)
+            made.append(weakref.ref(palette))
+            return palette
+
+    photo, painting = texture(rng, (128, 130)), texture(rng, (130, 128))
+    fine = np.ones((128, 130, 1), np.float32)
+    for done in repaint(photo, photo, Watched([painting], keep=False), fine=fine, kernels=patch_kernels("numpy")):
+        del done
+    assert len(made) == 3
 
 
 def test_the_same_bits_in_bands_of_any_size(
