@@ -176,7 +176,7 @@ class Run(Iterator[Event]):
 
     def _image(self, pixels: Pixels) -> Rgb8:
         """A picture of any size as the image of the photo's size that it stands for."""
-        job, photo = self.job, self.job.content.values
+        job, photo, pixels = self.job, self.job.content.values, np.asarray(pixels)  # which may lie elsewhere
         if pixels.shape != photo.shape:
             pixels = resized(pixels, job.content.size)
         image = np.empty(photo.shape, np.uint8)
