@@ -18,14 +18,15 @@ from typing import Any, NamedTuple, Protocol, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 
-from minitorch_style.arrays import BFloat16, Float32
+from minitorch_style.arrays import Float32
 from minitorch_style.engine.tiles import Tiles
 from minitorch_style.errors import ShapeError
 from minitorch_style.kernels.api import VectorOps
 
 Array = npt.NDArray[Any]
 T = TypeVar("T")
-ON_DISK = 256 << 20  # bytes from which an array put together is a temporary file: who asks for it may have no such memory
+# Bytes from which an array put together is a temporary file: who asks for it may have no such memory.
+ON_DISK = 256 << 20
 
 
 class Ref(NamedTuple):
@@ -101,9 +102,14 @@ class Holder:
 class Team(Protocol):
     """The holders of all the tiles of one picture. `shares` are the numbers of each one's."""
 
-    tiles: Tiles
-    shares: Sequence[Sequence[int]]
-    ops: VectorOps  # as a holder's own
+    @property
+    def tiles(self) -> Tiles: ...
+    @property
+    def shares(self) -> Sequence[Sequence[int]]: ...
+    @property
+    def ops(self) -> VectorOps:
+        """The algebra that a holder calls."""
+        ...
 
     def ask(self, method: str, *arguments: Any) -> list[Any]:
         """Calls a method of all holders at once; their answers."""
@@ -184,16 +190,20 @@ class Space:
         """The whole array."""
         self.flush()
         rows = parts.shape[: -len(self.shape)] if parts.shape[-3:] == self.shape else parts.shape[:-1]
-        nbytes = math.prod(parts.shape) * parts.dtype.itemsize
-        place = tempfile.TemporaryFile() if nbytes >= ON_DISK else None
-        shape = (*rows, *self.shape)
-        whole = np.empty(shape, parts.dtype) if place is None else np.memmap(place, parts.dtype, "w+", shape=shape)
+        whole = _empty((*rows, *self.shape), parts.dtype)
         for which in range(len(self.team.shares)):
             for number, part in self.team.ask_one(which, "get", parts.ref).items():
                 own = self.tiles.tiles[number].own
                 height, width = (side.stop - side.start for side in own)
                 whole[(..., *own, slice(None))] = part.reshape(*rows, height, width, 3)
         return whole.reshape(parts.shape)
+
+
+def _empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    if math.prod(shape) * dtype.itemsize < ON_DISK:
+        return np.empty(shape, dtype)
+    with tempfile.TemporaryFile() as file:  # which lasts as long as the array
+        return np.memmap(file, dtype, "w+", shape=shape)
 
 
 class _Vector:
@@ -209,7 +219,9 @@ class _Vector:
 class Parts(np.lib.mixins.NDArrayOperatorsMixin):
     """Stands for an array: a picture (H, W, 3), a vector (n,), or rows of vectors (I, n)."""
 
-    def __init__(self, vector: _Vector, shape: tuple[int, ...], dtype: np.dtype[Any], keys: tuple[Any, ...] = ()) -> None:
+    def __init__(
+        self, vector: _Vector, shape: tuple[int, ...], dtype: np.dtype[Any], keys: tuple[Any, ...] = ()
+    ) -> None:
         self.vector, self.shape, self.dtype, self.ref = vector, shape, dtype, Ref(vector.number, keys)
         self.space, self.size = vector.space, math.prod(shape)
 
@@ -254,24 +266,21 @@ def _zeros(part: Array, rows: int, dtype: Any) -> Array:
 
 
 class PartsOps:
-    """The algebra of L-BFGS (`VectorOps`) on vectors in parts."""
+    """The algebra of L-BFGS (`VectorOps`) on `Parts`."""
 
     def __init__(self, ops: VectorOps) -> None:
         self.ops = ops
 
-    def narrow(self, x: Float32, out: BFloat16) -> None:
-        x, out = cast(Parts, x), cast(Parts, out)
+    def narrow(self, x: Any, out: Any) -> None:
         x.space.later(self.ops.narrow, x.ref, out.ref)
 
-    def inner_products(self, rows: BFloat16, columns: Float32) -> npt.NDArray[np.float64]:
-        rows, columns = cast(Parts, rows), cast(Parts, columns)
-        found: npt.NDArray[np.float64] = sum(rows.space.now(self.ops.inner_products, rows.ref, columns.ref), np.float64(0))
-        return found
+    def inner_products(self, rows: Any, columns: Any) -> npt.NDArray[np.float64]:
+        products = rows.space.now(self.ops.inner_products, rows.ref, columns.ref)
+        return np.asarray(sum(products), np.float64)
 
     def combination(
-        self, coefficients: npt.NDArray[np.float64], rows: BFloat16, factor: float, vector: Float32, out: Float32
+        self, coefficients: npt.NDArray[np.float64], rows: Any, factor: float, vector: Any, out: Any
     ) -> None:
-        rows, vector, out = cast(Parts, rows), cast(Parts, vector), cast(Parts, out)
         rows.space.later(self.ops.combination, coefficients, rows.ref, factor, vector.ref, out.ref)
 
 

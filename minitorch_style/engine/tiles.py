@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-import numpy as np
-
 from minitorch_style.arrays import Float32
 from minitorch_style.engine.network import Network
 from minitorch_style.engine.plan import Plan
@@ -33,7 +31,6 @@ class Part(NamedTuple):
 
     rows: slice
     columns: slice
-
 
     def within(self, outer: Part) -> Part:
         """The same, counted from the first row and column of `outer`."""
@@ -126,7 +123,11 @@ class Tiles:
     @cached_property
     def _seen(self) -> list[dict[int, Part]]:
         return [
-            {other: common for other, tile in enumerate(self.tiles) if (common := _common(one.crop, tile.own)) is not None}
+            {
+                other: common
+                for other, tile in enumerate(self.tiles)
+                if (common := _common(one.crop, tile.own)) is not None
+            }
             for one in self.tiles
         ]
 

@@ -124,9 +124,7 @@ class ContentTargets:
     scales: Mapping[str, float]
 
     @classmethod
-    def of(
-        cls, network: Network, photo: Float32, layers: Sequence[str], plan: Plan | None = None
-    ) -> ContentTargets:
+    def of(cls, network: Network, photo: Float32, layers: Sequence[str], plan: Plan | None = None) -> ContentTargets:
         """Of a photo (H, W, 3) in [0, 1], by a `plan` for its size that taps these layers, where there is one already."""
         plan = plan or network.plan((photo.shape[0], photo.shape[1]), layers, gradient=False)
         plan.run(photo)

@@ -100,7 +100,9 @@ class TileHolder(Holder):
     def _see(self, picture: int) -> Iterator[int]:
         """Each tile, once the plan has computed its features."""
         self._planned, self._crops = None, {}
-        wanted = [(number, other, where) for number in self.numbers for other, where in self.tiles.seen_by(number).items()]
+        wanted = [
+            (number, other, where) for number in self.numbers for other, where in self.tiles.seen_by(number).items()
+        ]
         strips = self.fetch([Wanted(other, "strip", (picture, other, where)) for _, other, where in wanted])
         for (number, _, where), strip in zip(wanted, strips, strict=True):
             if number not in self._crops:
@@ -216,7 +218,8 @@ class TiledObjective:
 
 
 def _values(part: Part) -> int:
-    return 3 * (part.rows.stop - part.rows.start) * (part.columns.stop - part.columns.start)
+    height, width = (int(side.stop - side.start) for side in part)
+    return 3 * height * width
 
 
 def _variation(x: Float32, own: Part, gradient: Float32, weight: float) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -18,16 +18,18 @@ from minitorch_style.engine.tiles import WHOLE, TiledPlan, Tiles, fitting, in_ti
 from minitorch_style.errors import ShapeError, StyleError
 from minitorch_style.image.resize import resized
 from minitorch_style.kernels import vector_ops
+from minitorch_style.kernels.api import VectorOps
 from minitorch_style.optimizers import State, Stop, Tracked, optimizer
 from minitorch_style.plans.kept import Kept, Nothing
 from minitorch_style.style.chroma import coarse_chroma, coarse_in_chroma
 from minitorch_style.style.objective import LossWeights, Objective
 from minitorch_style.style.targets import ContentTargets, StyleTargets
 from minitorch_style.style.tiled import Hire, TiledObjective, alone
-from minitorch_style.transfer.estimate import BASE_BYTES, Estimate, estimate, held
+from minitorch_style.transfer.estimate import BASE_BYTES, Estimate, elsewhere, estimate, held
 from minitorch_style.transfer.rehearsal import rehearse_vectors
 from minitorch_style.transfer.settings import Settings
 from minitorch_style.transfer.stages import Step
+from minitorch_style.transfer.surviving import surviving
 from minitorch_style.values import Arrays, like, to_arrays
 
 Names = tuple[str, ...] | None
@@ -157,7 +159,10 @@ class Descent:
             return self.at(scaled(self.size, factor)).estimate()
         sizes = [self._shrunk(painting.shape) for painting in self.paintings]
         plans = [fitting(self.network, size, self.taps, within(self._room), gradient=False) for size in sizes]
-        return estimate(self.network, self.plan, plans, self.settings)
+        whole = estimate(self.network, self.plan, plans, self.settings)
+        if self.hire is alone:
+            return whole
+        return elsewhere(whole, self.network, plans, self.size, len(self.plan.tiles.tiles))
 
     def objective(self) -> Objective | TiledObjective:
         """Equation 6 for a picture of this size, its weights balanced as `Settings` describes."""
@@ -214,15 +219,20 @@ class Descent:
         return np.asarray(origin + resized(changed, self.size), np.float32)
 
     def run(self, before: Float32 | None, state: Arrays | None = None) -> Generator[Step, None, str]:
+        steps = self._steps if self.hire is alone else partial(surviving, self._steps)
+        return (yield from steps(before, state))
+
+    def _steps(self, before: Float32 | None, state: Arrays | None) -> Generator[Step, None, str]:
         if state is not None and CUT in state:
             state = dict(state)
             cut = replace(self, cut=Cut.of(state.pop(CUT)))
-            return (yield from cut.run(before, state))
+            return (yield from cut._steps(before, state))
         objective, begin = self.objective(), self._begin(before)
         evaluate = coarse_in_chroma(objective) if self.settings.balanced else objective
-        watched, start, ops = Tracked(evaluate), begin, vector_ops(self.network.kernels.name)
+        watched, start = Tracked(evaluate), begin
+        ops: VectorOps = vector_ops(self.network.kernels.name)
         if isinstance(objective, TiledObjective) and self.settings.optimizer == IN_PARTS:
-            start, ops = objective.space.spread(begin), objective.space.ops
+            start, ops = cast(Float32, objective.space.spread(begin)), objective.space.ops
         method = optimizer(self.settings.optimizer, ops)
         now = method.start(watched, start)
         if state is None:
@@ -241,5 +251,6 @@ class Descent:
         return {**to_arrays(now), CUT: np.array(self._cut)}
 
     def rehearse(self) -> None:
-        replace(self, kept=Nothing(), hire=alone).objective()(np.zeros((*self.size, 3), np.float32))  # no numbers to keep
+        here = replace(self, kept=Nothing(), hire=alone)  # no numbers to keep
+        here.objective()(np.zeros((*self.size, 3), np.float32))
         rehearse_vectors(self.network.kernels.name)
