@@ -13,7 +13,7 @@ import numpy as np
 
 from minitorch_style.arrays import Float32, Pixels, Rgb8
 from minitorch_style.engine.network import Network
-from minitorch_style.errors import ClusterError, DivergedError, SettingsError
+from minitorch_style.errors import ClusterError, DivergedError, SettingsError, WorkerLostError
 from minitorch_style.image.color import keep_colors
 from minitorch_style.image.io import to_bytes
 from minitorch_style.image.resize import floats, resized
@@ -202,6 +202,10 @@ class Run(Iterator[Event]):
         step = self._step
         if not self.history or self._under_way or (step is not None and step.state is None):
             return None
+        try:
+            state = {} if step is None or step.state is None else step.state()
+        except WorkerLostError:  # the next step sees to that
+            return None
         return Checkpoint(
             self._stage,
             self._done,
@@ -210,7 +214,7 @@ class Run(Iterator[Event]):
             floats(self._best),
             rows_of(self.history),
             self._before,
-            {} if step is None or step.state is None else step.state(),
+            state,
         )
 
     @property

@@ -10,6 +10,7 @@ from typing import Any, cast
 import numpy as np
 
 from minitorch_style.arrays import Float32
+from minitorch_style.engine.parts import ON_DISK
 from minitorch_style.errors import ClusterError, WorkerLostError
 from minitorch_style.transfer.stages import Step
 from minitorch_style.values import Arrays
@@ -48,26 +49,39 @@ def surviving(
     """What `steps(before, state)` gives, as `Stage.run` does, each step once. ClusterError when nobody is left."""
     told, losses, cost, written = -1, 0, 0.0, time.monotonic()
     spare: Float32 | None = None if state is None else state["best"]
+    best: _Kept | None = None  # of the step that was told last
     while True:
         under_way = steps(before, state)
         try:
             while True:
-                step = next(under_way)
+                try:
+                    step = next(under_way)
+                except StopIteration as end:
+                    if best is not None:
+                        best.picture = np.asarray(best.picture)  # or a loss now would go unseen
+                    return str(end.value)
                 if step.number <= told:
+                    if step.number == told and best is not None:
+                        best.picture = step.best
                     continue
                 told, losses = step.number, 0
-                spare = step.best if spare is None else spare  # of the start: an array
+                if spare is None:
+                    spare = step.best  # of the start: an array
                 if step.state is not None and time.monotonic() - written >= cost / SHARE:
                     begun = time.monotonic()
-                    state = step.state()
+                    # The next step may write over arrays, but not over those put together in a file.
+                    state = {
+                        name: array if array.nbytes >= ON_DISK else array.copy() for name, array in step.state().items()
+                    }
                     spare, written = state["best"], time.monotonic()
                     cost = written - begun
-                yield replace(step, best=cast(Float32, _Kept(step.best, spare)))
-        except StopIteration as end:
-            return str(end.value)
+                best = _Kept(step.best, spare)
+                yield replace(step, picture=cast(Float32, _Kept(step.picture, spare)), best=cast(Float32, best))
         except WorkerLostError:
             losses += 1
             if losses >= LOSSES:
                 raise
+            if best is not None and spare is not None:
+                best.picture = spare
         finally:
             under_way.close()
