@@ -34,10 +34,12 @@ class TileHolder(Holder):
     def __init__(self, network: Network, tiles: Tiles, numbers: Iterable[int]) -> None:
         super().__init__(tiles, numbers)
         self.plan = TiledPlan(network, tiles)
-        self._crops: dict[int, Float32] = {}  # of the picture that was seen last
+        self._picture = -1  # that was seen last
+        self._strips: dict[tuple[int, int], Float32] = {}  # (i, j): what tile i sees of j's pixels, with another holder
         self._planned: int | None = None  # the tile whose features are in the plan
         self._targets: dict[int, dict[str, Float32]] = defaultdict(dict)
-        self._slopes: dict[tuple[int, int], Float32] = {}  # (i, j): what tile i says of tile j's pixels
+        self._slopes: dict[tuple[int, int], Float32] = {}  # (i, j): what tile i says of j's pixels, not yet added
+        self._awaited: dict[int, list[int]] = {}  # {j: the tiles i that are still to be added, in order}
 
     def look(self, picture: int, layers: Sequence[str]) -> dict[int, dict[str, float]]:
         """Takes the features of a photo as targets; what equation 1 would be for features of zero."""
@@ -61,33 +63,43 @@ class TileHolder(Holder):
         return found
 
     def back(
-        self, matrices: Mapping[str, Float32], factors: Mapping[str, float], variation: float
+        self, matrices: Mapping[str, Float32], factors: Mapping[str, float], variation: float, gradient: int
     ) -> dict[int, tuple[float, float]]:
         """Of the picture that was seen last: Σ factors · equation 1 of the tile's own features, and the total variation that
         begins in it, times `variation`. What these and the `matrices` S, for which F·S is a gradient at the features F,
-        say of the pixels is kept."""
-        found = {}
-        for number in reversed(self.numbers):  # the features of the last are there
-            tile = self.tiles.tiles[number]
-            content, gradient = self._back(number, matrices, factors)
-            inner = tile.own.within(tile.crop)
-            roughness = _variation(self._crops[number], inner, gradient, variation) if variation else 0.0
+        say of the pixels goes to the vector `gradient`, but for what has to wait for other holders."""
+        tiles, found = self.tiles.tiles, {}
+        self.vectors[gradient] = {number: np.zeros(_values(tiles[number].own), np.float32) for number in self.numbers}
+        self._awaited = {number: self.tiles.seeing(number) for number in self.numbers}
+        for number in self.numbers:
+            tile, crop = tiles[number], self._crop(number)
+            content, slope = self._back(number, crop, matrices, factors)
+            roughness = _variation(crop, tile.own.within(tile.crop), slope, variation) if variation else 0.0
             for other, common in self.tiles.seen_by(number).items():
-                self._slopes[number, other] = gradient[common.within(tile.crop)].copy()
-            del self._crops[number]
+                self._slopes[number, other] = slope[common.within(tile.crop)]
+                if other in self._awaited:
+                    self._add(gradient, other)
+                if (number, other) in self._slopes:
+                    self._slopes[number, other] = self._slopes[number, other].copy()  # not to hold the whole crop's
             found[number] = content, roughness
         return found
 
     def merge(self, gradient: int) -> dict[int, None]:
-        """Adds up what all tiles say of the pixels here, in their order, into a vector."""
-        pairs = [(other, number) for number in self.numbers for other in self.tiles.seeing(number)]
-        found = zip(pairs, self.fetch([Wanted(pair[0], "slope", pair) for pair in pairs]), strict=True)
-        parts = {number: np.zeros(_values(self.tiles.tiles[number].own), np.float32) for number in self.numbers}
-        self.vectors[gradient] = parts
-        for (other, number), slope in found:
-            common = self.tiles.seen_by(other)[number].within(self.tiles.tiles[number].own)
-            self.pixels(gradient, number)[common] += slope
+        """Adds what other holders' tiles say of the pixels here, and what had to wait for that."""
+        pairs = [(other, number) for number, awaited in self._awaited.items() for other in awaited]
+        pairs = [pair for pair in pairs if pair[0] not in self._awaited]
+        self._slopes.update(zip(pairs, self.fetch([Wanted(pair[0], "slope", pair) for pair in pairs]), strict=True))
+        for number in self.numbers:
+            self._add(gradient, number)
         return dict.fromkeys(self.numbers)
+
+    def _add(self, gradient: int, number: int) -> None:
+        """Adds up what tiles say of that one's pixels, as far as it is known, in the order of tiles."""
+        awaited, own = self._awaited[number], self.tiles.tiles[number].own
+        while awaited and (awaited[0], number) in self._slopes:
+            other = awaited.pop(0)
+            common = self.tiles.seen_by(other)[number].within(own)
+            self.pixels(gradient, number)[common] += self._slopes.pop((other, number))
 
     def strip(self, picture: int, number: int, where: Part) -> Float32:
         """These of a tile's own pixels."""
@@ -99,27 +111,27 @@ class TileHolder(Holder):
 
     def _see(self, picture: int) -> Iterator[int]:
         """Each tile, once the plan has computed its features."""
-        self._planned, self._crops = None, {}
-        wanted = [
-            (number, other, where) for number in self.numbers for other, where in self.tiles.seen_by(number).items()
-        ]
-        strips = self.fetch([Wanted(other, "strip", (picture, other, where)) for _, other, where in wanted])
-        for (number, _, where), strip in zip(wanted, strips, strict=True):
-            if number not in self._crops:
-                self._crops[number] = np.empty((*self.tiles.crop, 3), np.float32)
-            self._crops[number][where.within(self.tiles.tiles[number].crop)] = strip
-        del strips
+        self._picture, self._planned = picture, None
+        pairs = [(number, other) for number in self.numbers for other in self.tiles.seen_by(number)]
+        pairs = [pair for pair in pairs if pair[1] not in self.numbers]
+        strips = self.fetch([Wanted(j, "strip", (picture, j, self.tiles.seen_by(i)[j])) for i, j in pairs])
+        self._strips = dict(zip(pairs, strips, strict=True))
         for number in self.numbers:
-            self._plan_has(number)
+            self.plan.plan.run(self._crop(number))
+            self._planned = number
             yield number
 
-    def _plan_has(self, number: int) -> None:
-        if self._planned != number:
-            self.plan.plan.run(self._crops[number])
-            self._planned = number
+    def _crop(self, number: int) -> Float32:
+        """All pixels that a tile is computed from."""
+        crop = np.empty((*self.tiles.crop, 3), np.float32)
+        for other, where in self.tiles.seen_by(number).items():
+            here = other in self.numbers
+            strip = self.strip(self._picture, other, where) if here else self._strips[number, other]
+            crop[where.within(self.tiles.tiles[number].crop)] = strip
+        return crop
 
     def _back(
-        self, number: int, matrices: Mapping[str, Float32], factors: Mapping[str, float]
+        self, number: int, crop: Float32, matrices: Mapping[str, Float32], factors: Mapping[str, float]
     ) -> tuple[float, Float32]:
         """Σ factors · equation 1, and the gradient of all losses at the tile's own features towards its crop's pixels."""
         content, plan, tile = 0.0, self.plan, self.tiles.tiles[number]
@@ -137,7 +149,8 @@ class TileHolder(Holder):
             if tap in matrices:
                 plan.plan.kernels.product(own, matrices[tap], out, True)
 
-        self._plan_has(number)
+        if self._planned != number:
+            plan.plan.run(crop)
         self._planned = None  # the way back writes over the features
         gradient = plan.plan.run_back(inject)
         return content, gradient
@@ -198,8 +211,8 @@ class TiledObjective:
         factors = {
             layer: weights.content * weight * self._scales[layer] for layer, weight in weights.content_layers.items()
         }
-        found = space.in_order("back", matrices, factors, weights.variation)
         slope = space.vector()
+        found = space.in_order("back", matrices, factors, weights.variation, slope.ref.number)
         space.team.ask("merge", slope.ref.number)
         content, variation = (float(sum(values)) for values in zip(*found, strict=True))
         self.terms = Terms(content, style, variation)

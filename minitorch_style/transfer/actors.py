@@ -65,24 +65,20 @@ class TileActor(TileHolder):
     def fetch(self, wanted: Sequence[Wanted]) -> list[Any]:
         elsewhere: dict[Seat, list[int]] = {}
         for place, one in enumerate(wanted):
-            if one.owner not in self.numbers:
-                elsewhere.setdefault(self._seats[one.owner], []).append(place)
+            elsewhere.setdefault(self._seats[one.owner], []).append(place)
         worker = get_worker()
         asked = [
             answer(worker.rpc(seat.address), seat, "give", [[wanted[place] for place in places]])
             for seat, places in elsewhere.items()
         ]
-        given: dict[int, Any] = {}
+        found: dict[int, Any] = {}
         for places, strips in zip(elsewhere.values(), sync(worker.loop, _together, asked), strict=True):
-            given.update(zip(places, strips, strict=True))
-        return [given[place] if place in given else self._own(one) for place, one in enumerate(wanted)]
+            found.update(zip(places, strips, strict=True))
+        return [found[place] for place in range(len(wanted))]
 
     async def give(self, wanted: Sequence[Wanted]) -> list[Any]:
         """What another actor fetches. It runs beside what is computed here, so two may wait for each other's."""
-        return [np.ascontiguousarray(self._own(one)) for one in wanted]
-
-    def _own(self, wanted: Wanted) -> Any:
-        return super().fetch([wanted])[0]
+        return [np.ascontiguousarray(getattr(self, one.method)(*one.arguments)) for one in wanted]
 
 
 class Crew:

@@ -94,13 +94,16 @@ def _numpy_temporaries(network: Network, plan: Plan) -> int:
 
 def held(network: Network, plan: TiledPlan, settings: Settings) -> int:
     """Bytes that going down a loss takes beside the network: the plan's buffers, what the optimizer keeps, and of a picture
-    in tiles its gradient and the photo's features, which a plan for the whole holds in its buffers."""
+    in tiles its gradient and the photo's features, which a plan for the whole holds in its buffers, a crop's
+    pixels and gradient, and for an optimizer of whole arrays another picture and gradient."""
     tiles, values = plan.tiles, math.prod(plan.tiles.size) * 3
     nbytes = plan.nbytes + values * OPTIMIZER_BYTES.get(settings.optimizer, 0)
-    if len(tiles.tiles) > 1:
+    if len(tiles.tiles) > 1 or settings.tiles:
         layers = settings.content_layers or network.architecture.content_layers
         features = sum(math.prod(tiles.shape(layer)) for layer in layers if layer in tiles.taps)
-        nbytes += 4 * (values + features)
+        crops = 2 * math.prod(tiles.crop) * 3
+        whole = 0 if settings.optimizer == "lbfgs" else 2 * values
+        nbytes += 4 * (values + features + crops + whole)
     if network.kernels.name == "numpy":
         nbytes += _numpy_temporaries(network, plan.plan)
     return nbytes
