@@ -27,6 +27,7 @@ PAGES = {
     "docs/paper.md": ["paper", "segmenters", "distillation"],
     "docs/boards.md": ["arm"],
     "docs/scale.md": ["large", "tiles"],
+    "docs/cluster.md": ["cluster-picture"],
     "docs/video.md": ["films"],
     "docs/realtime.md": ["live", "strokes"],
 }
@@ -43,6 +44,8 @@ def data(table: str) -> Row:
         return {"rows": result("arm"), "board": result("board")}
     if table == "segmenters":
         return {"rows": result("paper")["table1"]}
+    if table == "cluster-picture":
+        return {"record": result("cluster-picture")}
     if table == "large":
         return {"rows": result("large").values()}
     if table == "tiles":

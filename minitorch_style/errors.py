@@ -66,6 +66,10 @@ class ClusterError(StyleError):
     """Other machines that cannot be reached, or cannot do this work."""
 
 
+class WorkerLostError(ClusterError):
+    """A machine has died, or cannot be reached any more, with its part of the work."""
+
+
 class DivergedError(StyleError):
     """The optimisation met a loss or gradient that is not a finite number."""
 

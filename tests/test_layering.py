@@ -52,7 +52,7 @@ ONLY_IN = {
     "av": ("video/frames.py",),
     "cv2": ("video/flow.py", "video/camera.py"),
     "tkinter": ("video/window.py",),
-    "distributed": ("transfer/cluster.py", "cli/cluster.py"),
+    "distributed": ("transfer/actors.py", "transfer/cluster.py", "transfer/workers.py", "cli/cluster.py"),
     "llvmlite": ("kernels/fast/", "kernels/codegen/", "kernels/native/library.py"),
 }
 NOWHERE = ("torch", "matplotlib")

@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--contact-sheet", action="store_true", help=f"also write {SHEET}.html and {SHEET}.jpg, of all the results"
     )
-    add_cluster(parser)
+    add_cluster(parser, "paint N pictures at a time")
     add_settings(parser)
     add_reporting(parser)
 

@@ -19,10 +19,9 @@ MOST_WORKERS = 256
 DEAF = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
 
 
-def add_cluster(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--workers", type=whole, metavar="N", help="paint N pictures at a time, in N processes of one thread each"
-    )
+def add_cluster(parser: argparse.ArgumentParser, shared: str) -> None:
+    """`shared` says what so many processes do."""
+    parser.add_argument("--workers", type=whole, metavar="N", help=f"{shared}, in N processes of one thread each")
     parser.add_argument(
         "--scheduler", metavar="ADDRESS", help="paint on the workers of this Dask cluster: tls://HOST:8786"
     )
@@ -66,7 +65,10 @@ def connected(options: argparse.Namespace) -> Iterator[Any]:
                 raise SettingsError(
                     f"{target}: Dask's settings distributed.comm.tls name no certificates for the client"
                 )
-            client = Client(target, timeout=SECONDS, set_as_default=False, security=security)
+            client = Client(
+                target, timeout=SECONDS, set_as_default=False, security=security,
+                direct_to_workers=options.workers is not None,
+            )  # fmt: skip
         except (OSError, RuntimeError) as error:  # nobody there, or a certificate that is not taken
             raise ClusterError(f"{options.scheduler}: {error}") from error
         stack.callback(client.close)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from minitorch_style.cli.cluster import add_cluster, connected
 from minitorch_style.cli.streams import say
 from minitorch_style.cli.stylize import Previews, Progress, add_reporting, paint
 from minitorch_style.cli.threads import limited
@@ -19,6 +20,7 @@ HELP = "Go on with a run of stylize --checkpoint FILE, to the same bytes as if i
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", metavar="FILE", help="as stylize wrote it; removed when the picture is done")
     parser.add_argument("-o", "--output", metavar="OUT", help="picture to write (default: where stylize was to)")
+    add_cluster(parser, "share the picture among N workers")
     add_reporting(parser)
 
 
@@ -28,8 +30,8 @@ def run(options: argparse.Namespace) -> int:
     _take(options, about.get("command"))
     out = Path(options.output)
     check_output(out)
-    with limited(options.threads):
-        job = prepare(options.content, options.style, settings)
+    with limited(options.threads), connected(options) as client:
+        job = prepare(options.content, options.style, settings, client=client)
         checkpoint = load_checkpoint(options.checkpoint, job)
         check_output(out, job.content.size, job.content.alpha is not None)
         if not options.quiet:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from minitorch_style.arrays import Rgb8
+from minitorch_style.cli.cluster import add_cluster, connected
 from minitorch_style.cli.streams import say
 from minitorch_style.cli.threads import add_threads, limited
 from minitorch_style.cli.values import memory, names, number, numbers, whole
@@ -23,7 +24,7 @@ from minitorch_style.image.io import Room, read_texts
 from minitorch_style.image.writing import WRITABLE, check_output, has_alpha, save_picture
 from minitorch_style.transfer.checkpoint import Checkpoint, Checkpoints
 from minitorch_style.transfer.events import Iterated
-from minitorch_style.transfer.job import Job, prepare
+from minitorch_style.transfer.job import Job, prepare, require_shareable
 from minitorch_style.transfer.memory import available_memory
 from minitorch_style.transfer.run import Result
 from minitorch_style.transfer.run import run as run_job
@@ -77,6 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help=f"how often, beside the end of each scale or level (default: {CHECKPOINT_SECONDS:.0f})",
     )
+    add_cluster(parser, "with --method gram: share the picture among N workers")
     add_reporting(parser)
 
 
@@ -250,8 +252,10 @@ def run(options: argparse.Namespace) -> int:
     require_apart([out, *([options.checkpoint] if options.checkpoint else [])], sources, SettingsError)
     if options.checkpoint is not None:
         check_checkpoint(options, out)
-    with limited(options.threads):
-        job = prepare(options.content, options.style, settings)
+    if options.workers is not None or options.scheduler is not None:
+        require_shareable(settings)
+    with limited(options.threads), connected(options) as client:
+        job = prepare(options.content, options.style, settings, client=client)
         check_output(out, job.content.size, job.content.alpha is not None)
         previews = Previews(out, options.save_every, job)
         previews.check(sources)

@@ -11,9 +11,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
-
-import numpy as np
 
 from minitorch_style.arrays import Float32
 from minitorch_style.engine.network import Network
@@ -23,6 +22,8 @@ from minitorch_style.nn.layers import Pair, Shape
 from minitorch_style.nn.registry import Architecture
 
 WHOLE = (1, 1)
+# Tiles begin at multiples of so many pixels at least, so that what is done by small squares can be done tile by tile.
+SQUARE = 4
 
 
 class Part(NamedTuple):
@@ -30,6 +31,17 @@ class Part(NamedTuple):
 
     rows: slice
     columns: slice
+
+    def within(self, outer: Part) -> Part:
+        """The same, counted from the first row and column of `outer`."""
+        (top, bottom), (left, right) = ((part.start - first.start, part.stop - first.start)
+                                        for part, first in zip(self, outer, strict=True))  # fmt: skip
+        return Part(slice(top, bottom), slice(left, right))
+
+
+def _common(one: Part, other: Part) -> Part | None:
+    rows, columns = (slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(one, other, strict=True))
+    return Part(rows, columns) if rows.start < rows.stop and columns.start < columns.stop else None
 
 
 @dataclass(frozen=True)
@@ -78,7 +90,7 @@ class Tiles:
                 size[axis],
                 counts[axis],
                 max(field.before[axis] for field in self._fields.values()),
-                max(field.after[axis] for field in self._fields.values()),
+                max(1, *(field.after[axis] for field in self._fields.values())),  # 1: differences of neighboring pixels
                 self.align(architecture, self.taps)[axis],
             )
             for axis in (0, 1)
@@ -97,8 +109,27 @@ class Tiles:
     @staticmethod
     def align(architecture: Architecture, taps: Iterable[str]) -> Pair:
         """Rows and columns at whose multiples a crop may begin: every layer's windows then lie as in the whole picture."""
-        fields = architecture.fields(architecture.until(taps)).values()
-        return math.lcm(*(field.stride[0] for field in fields)), math.lcm(*(field.stride[1] for field in fields))
+        strides = [field.stride for field in architecture.fields(architecture.until(taps)).values()]
+        return math.lcm(SQUARE, *(rows for rows, _ in strides)), math.lcm(SQUARE, *(columns for _, columns in strides))
+
+    def seen_by(self, number: int) -> dict[int, Part]:
+        """{number of a tile: those of its own pixels that lie in the crop of tile `number`}, in the order of tiles."""
+        return self._seen[number]
+
+    def seeing(self, number: int) -> list[int]:
+        """The tiles whose crops reach into the own pixels of that one, in order."""
+        return [other for other in range(len(self.tiles)) if number in self._seen[other]]
+
+    @cached_property
+    def _seen(self) -> list[dict[int, Part]]:
+        return [
+            {
+                other: common
+                for other, tile in enumerate(self.tiles)
+                if (common := _common(one.crop, tile.own)) is not None
+            }
+            for one in self.tiles
+        ]
 
     def shape(self, tap: str) -> Shape:
         """(H', W', C) of the whole picture's features."""
@@ -146,16 +177,6 @@ class TiledPlan:
         rows, columns = self.tiles.within(tap, tile)
         return values.window(rows, columns) if rows.start < rows.stop and columns.start < columns.stop else None
 
-    def features(self, pixels: Float32, taps: Iterable[str]) -> dict[str, Float32]:
-        """{tap: (H', W', C)} of the whole picture."""
-        whole = {tap: np.empty(self.tiles.shape(tap), np.float32) for tap in taps}
-        for tile in self.run(pixels):
-            for tap, values in whole.items():
-                found = self.feature(tap, tile)
-                if found is not None:
-                    values[self.tiles.own(tap, tile)] = found.interior
-        return whole
-
 
 def fitting(
     network: Network, size: Pair, taps: Iterable[str], fits: Callable[[TiledPlan], bool], gradient: bool = True
@@ -176,6 +197,13 @@ def fitting(
         if made.nbytes < least.nbytes:
             least = made
     return made
+
+
+def in_tiles(architecture: Architecture, size: Pair, taps: Iterable[str], count: int) -> Tiles:
+    """A picture in `count` tiles, or nearly as many where that is too small, cut so that least is computed twice."""
+    taps = tuple(taps)
+    ways = [Tiles(architecture, size, taps, (rows, count // rows)) for rows in range(1, count + 1) if count % rows == 0]
+    return min(ways, key=lambda tiles: (-len(tiles.tiles), math.prod(tiles.crop)))
 
 
 def within(room: int | None) -> Callable[[TiledPlan], bool]:

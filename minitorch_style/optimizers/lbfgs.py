@@ -60,8 +60,8 @@ class History:
         """The empty one, at a start with this gradient, (n,)."""
         history = cls(
             scale=float(np.float32(scale)),
-            vectors=np.zeros((2 * HISTORY, gradient.size), np.uint16),
-            fresh=np.zeros((2, gradient.size), np.float32),
+            vectors=np.zeros((2 * HISTORY, gradient.size), np.uint16, like=gradient),
+            fresh=np.zeros((2, gradient.size), np.float32, like=gradient),
             factors=np.ones(2 * HISTORY),
             products=np.zeros((2 * HISTORY,) * 2),
             slopes=np.zeros(2 * HISTORY),
@@ -233,7 +233,7 @@ class LBFGS:
         loss, gradient = watched(x)
         scale = 1.0 / abs(loss) if loss else 1.0
         return LBFGSState(
-            pixels=np.ascontiguousarray(x, np.float32),
+            pixels=np.ascontiguousarray(x, np.float32, like=x),
             loss=loss,
             iterations=0,
             scale=scale,
@@ -249,7 +249,7 @@ class LBFGS:
         loss, gradient = watched(x)
         state.history.move(self.ops, gradient.reshape(-1))
         return LBFGSState(
-            pixels=np.ascontiguousarray(x, np.float32),
+            pixels=np.ascontiguousarray(x, np.float32, like=x),
             loss=loss,
             iterations=0,
             scale=state.scale,

@@ -73,13 +73,12 @@ class LossWeights:
     def layers(self) -> list[str]:
         return [*self.content_layers, *self.style_layers]
 
-    def balanced(self, content: ContentTargets | None, style: StyleTargets | None, pixels: int) -> LossWeights:
-        """These weights made size-stable: each layer's loss in proportion to what it would be for features of zero, the
-        total variation to a picture of so many pixels."""
-        norms = content.norms if content else {}, style.norms if style else {}
+    def balanced(self, content: Mapping[str, float], style: Mapping[str, float], pixels: int) -> LossWeights:
+        """These weights made size-stable: each layer's loss in proportion to what it would be for features of zero, which
+        the targets' `norms` tell, the total variation to a picture of so many pixels."""
         layers = [
             {layer: weight / (known[layer] or 1) for layer, weight in weights.items()}
-            for weights, known in zip((self.content_layers, self.style_layers), norms, strict=True)
+            for weights, known in zip((self.content_layers, self.style_layers), (content, style), strict=True)
         ]
         return replace(self, content_layers=layers[0], style_layers=layers[1], variation=self.variation / pixels)
 
@@ -90,18 +89,18 @@ def _weighted(layers: Layers) -> dict[str, float]:
 
 
 def require_targets(
-    weights: LossWeights, taps: Mapping[str, Shape], content: ContentTargets | None, style: StyleTargets | None
+    weights: LossWeights, taps: Mapping[str, Shape], content: Mapping[str, Shape], style: StyleTargets | None
 ) -> None:
     """SettingsError if a layer that has a weight is tapped by no plan (`taps` {name: (H', W', C)}) or has no target,
-    ShapeError if the target is that of another size."""
-    features, grams = content.features if content else {}, style.grams if style else {}
+    ShapeError if the content's, of these shapes, is that of another size."""
+    grams = style.grams if style else {}
     missing = {layer for layer in weights.layers if layer not in taps}
-    missing |= set(weights.content_layers) - set(features) | set(weights.style_layers) - set(grams)
+    missing |= set(weights.content_layers) - set(content) | set(weights.style_layers) - set(grams)
     if missing:
         raise SettingsError(f"no target, or no tap of the plan, for {', '.join(sorted(missing))}")
     for layer in weights.content_layers:
-        if features[layer].shape != taps[layer]:
-            raise ShapeError(f"{layer}: expected content features {taps[layer]}, got {features[layer].shape}")
+        if content[layer] != taps[layer]:
+            raise ShapeError(f"{layer}: expected content features {taps[layer]}, got {content[layer]}")
 
 
 class Objective:
@@ -176,8 +175,10 @@ class Objective:
         balanced: bool,
     ) -> None:
         self.plan, self.content, self.style = plan, content, style
-        require_targets(weights, {tap: plan.shape(tap) for tap in plan.taps}, content, style)
-        self.weights = weights.balanced(content, style, self.pixel_count) if balanced else weights
+        shapes = {layer: features.shape for layer, features in content.features.items()} if content else {}
+        require_targets(weights, {tap: plan.shape(tap) for tap in plan.taps}, shapes, style)
+        norms = content.norms if content and balanced else {}, style.norms if style and balanced else {}
+        self.weights = weights.balanced(*norms, self.pixel_count) if balanced else weights
         self.terms = Terms(0.0, 0.0, 0.0)
 
     @property

@@ -126,16 +126,11 @@ class ContentTargets:
     scales: Mapping[str, float]
 
     @classmethod
-    def of(
-        cls, network: Network, photo: Float32, layers: Sequence[str], plan: Plan | TiledPlan | None = None
-    ) -> ContentTargets:
+    def of(cls, network: Network, photo: Float32, layers: Sequence[str], plan: Plan | None = None) -> ContentTargets:
         """Of a photo (H, W, 3) in [0, 1], by a `plan` for its size that taps these layers, where there is one already."""
         plan = plan or network.plan((photo.shape[0], photo.shape[1]), layers, gradient=False)
-        if isinstance(plan, TiledPlan):
-            features = plan.features(photo, layers)
-        else:
-            plan.run(photo)
-            features = {layer: plan.feature(layer).interior.copy() for layer in layers}
+        plan.run(photo)
+        features = {layer: plan.feature(layer).interior.copy() for layer in layers}
         return cls(features, {layer: network.tap_scales.get(layer, 1.0) ** 2 for layer in layers})
 
     @cached_property

@@ -1,74 +1,140 @@
 """Equation 6 of a picture whose features do not fit into memory at once: tile by tile, and exactly that of the whole.
 
 Two passes an evaluation. The first adds up the Gram matrices of all tiles, in double and in their order. The second gives
-each tile the gradient of the whole picture's losses at its own features, and adds up what that is at the pixels.
+each tile the gradient of the whole picture's losses at its own features; what several tiles say of a pixel is added up in
+their order. The tiles may lie with several holders: then only Gram matrices, numbers and the strips of pixels and gradients
+that other tiles' crops reach into go from one to another, and the bits are the same.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TypeAlias, cast
+
 import numpy as np
 
 from minitorch_style.arrays import Float32
-from minitorch_style.engine.tiles import Tile, TiledPlan
+from minitorch_style.engine.network import Network
+from minitorch_style.engine.parts import Alone, Holder, Parts, Space, Team, Wanted
+from minitorch_style.engine.tiles import Part, TiledPlan, Tiles
+from minitorch_style.kernels import vector_ops
 from minitorch_style.kernels.buffers import Buffer
 from minitorch_style.style.losses import content_loss
 from minitorch_style.style.objective import LossWeights, Terms, require_targets
-from minitorch_style.style.targets import ContentTargets, GramSum, StyleTargets, grams_of
+from minitorch_style.style.targets import GramSum, StyleTargets
+
+# Whoever is to hold a picture's tiles.
+Hire: TypeAlias = Callable[[Network, Tiles], Team]
 
 
-class TiledObjective:
-    """The same function as `Objective`'s, but for the order in which it adds. Called with x (H, W, 3) float32: (loss,
-    gradient (H, W, 3) float32). SettingsError, ShapeError as there."""
+class TileHolder(Holder):
+    """Computes its tiles, with one plan for all of them."""
 
-    def __init__(
-        self,
-        plan: TiledPlan,
-        weights: LossWeights,
-        content: ContentTargets | None,
-        style: StyleTargets | None,
-        balanced: bool = False,
-    ) -> None:
-        self.plan, self.content, self.style = plan, content, style
-        require_targets(weights, {tap: plan.tiles.shape(tap) for tap in plan.tiles.taps}, content, style)
-        self.weights = weights.balanced(content, style, self.pixel_count) if balanced else weights
-        self.terms = Terms(0.0, 0.0, 0.0)
+    def __init__(self, network: Network, tiles: Tiles, numbers: Iterable[int]) -> None:
+        super().__init__(tiles, numbers)
+        self.plan = TiledPlan(network, tiles)
+        self._picture = -1  # that was seen last
+        self._strips: dict[tuple[int, int], Float32] = {}  # (i, j): what tile i sees of j's pixels, with another holder
+        self._planned: int | None = None  # the tile whose features are in the plan
+        self._targets: dict[int, dict[str, Float32]] = defaultdict(dict)
+        self._slopes: dict[tuple[int, int], Float32] = {}  # (i, j): what tile i says of j's pixels, not yet added
+        self._awaited: dict[int, list[int]] = {}  # {j: the tiles i that are still to be added, in order}
 
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        return (*self.plan.tiles.size, 3)
+    def look(self, picture: int, layers: Sequence[str]) -> dict[int, dict[str, float]]:
+        """Takes the features of a photo as targets; what equation 1 would be for features of zero."""
+        norms = {}
+        for number in self._see(picture):
+            for layer in layers:
+                found = self.plan.feature(layer, self.tiles.tiles[number])
+                if found is not None:
+                    self._targets[number][layer] = found.interior.copy()
+            targets = self._targets[number]
+            norms[number] = {layer: content_loss(target, np.zeros_like(target))[0] for layer, target in targets.items()}
+        return norms
 
-    @property
-    def pixel_count(self) -> int:
-        return self.plan.tiles.size[0] * self.plan.tiles.size[1]
+    def grams(self, picture: int, layers: Sequence[str]) -> dict[int, dict[str, GramSum]]:
+        """The Gram matrices of a picture's features; sees the picture also where no layers are asked for."""
+        found: dict[int, dict[str, GramSum]] = {}
+        for number in self._see(picture):
+            features = {layer: self.plan.feature(layer, self.tiles.tiles[number]) for layer in layers}
+            kernels = self.plan.plan.kernels
+            found[number] = {layer: GramSum.of(kernels, own) for layer, own in features.items() if own is not None}
+        return found
 
-    def __call__(self, x: Float32) -> tuple[float, Float32]:
-        weights, plan = self.weights, self.plan
-        style, matrices = self._style(grams_of(plan, x, weights.style_layers) if weights.style_layers else {})
-        content = variation = 0.0
-        gradient = np.zeros_like(x)
-        for tile in plan.run(x):
-            found, part = self._back(tile, matrices)
-            content += found
-            gradient[tile.crop] += part
-            if weights.variation:
-                variation += weights.variation * _variation(x, tile, gradient, weights.variation)
-        self.terms = Terms(content, style, variation)
-        return self.terms.total, gradient
+    def back(
+        self, matrices: Mapping[str, Float32], factors: Mapping[str, float], variation: float, gradient: int
+    ) -> dict[int, tuple[float, float]]:
+        """Of the picture that was seen last: Σ factors · equation 1 of the tile's own features, and the total variation that
+        begins in it, times `variation`. What these and the `matrices` S, for which F·S is a gradient at the features F,
+        say of the pixels goes to the vector `gradient`, but for what has to wait for other holders."""
+        tiles, found = self.tiles.tiles, {}
+        self.vectors[gradient] = {number: np.zeros(_values(tiles[number].own), np.float32) for number in self.numbers}
+        self._awaited = {number: self.tiles.seeing(number) for number in self.numbers}
+        for number in self.numbers:
+            tile, crop = tiles[number], self._crop(number)
+            content, slope = self._back(number, crop, matrices, factors)
+            roughness = _variation(crop, tile.own.within(tile.crop), slope, variation) if variation else 0.0
+            for other, common in self.tiles.seen_by(number).items():
+                self._slopes[number, other] = slope[common.within(tile.crop)]
+                if other in self._awaited:
+                    self._add(gradient, other)
+                if (number, other) in self._slopes:
+                    self._slopes[number, other] = self._slopes[number, other].copy()  # not to hold the whole crop's
+            found[number] = content, roughness
+        return found
 
-    def _style(self, grams: dict[str, GramSum]) -> tuple[float, dict[str, Float32]]:
-        """β·L_style, and {layer: S} for which F·S is its gradient towards the features F."""
-        value, matrices = 0.0, {}
-        for tap, gram in grams.items():
-            assert self.style is not None
-            factor = self.weights.style * self.weights.style_layers[tap]
-            loss, matrix = self.style.loss(tap, gram.total, gram.positions)
-            matrices[tap] = (matrix * factor).astype(np.float32)
-            value += factor * loss
-        return value, matrices
+    def merge(self, gradient: int) -> dict[int, None]:
+        """Adds what other holders' tiles say of the pixels here, and what had to wait for that."""
+        pairs = [(other, number) for number, awaited in self._awaited.items() for other in awaited]
+        pairs = [pair for pair in pairs if pair[0] not in self._awaited]
+        self._slopes.update(zip(pairs, self.fetch([Wanted(pair[0], "slope", pair) for pair in pairs]), strict=True))
+        for number in self.numbers:
+            self._add(gradient, number)
+        return dict.fromkeys(self.numbers)
 
-    def _back(self, tile: Tile, matrices: dict[str, Float32]) -> tuple[float, Float32]:
-        """α·L_content of a tile's own features, and the gradient of all losses there towards the pixels of its crop."""
-        content, weights, plan = 0.0, self.weights, self.plan
+    def _add(self, gradient: int, number: int) -> None:
+        """Adds up what tiles say of that one's pixels, as far as it is known, in the order of tiles."""
+        awaited, own = self._awaited[number], self.tiles.tiles[number].own
+        while awaited and (awaited[0], number) in self._slopes:
+            other = awaited.pop(0)
+            common = self.tiles.seen_by(other)[number].within(own)
+            self.pixels(gradient, number)[common] += self._slopes.pop((other, number))
+
+    def strip(self, picture: int, number: int, where: Part) -> Float32:
+        """These of a tile's own pixels."""
+        return self.pixels(picture, number)[where.within(self.tiles.tiles[number].own)]
+
+    def slope(self, number: int, other: int) -> Float32:
+        """What a tile says of another's pixels, which is asked for once."""
+        return self._slopes.pop((number, other))
+
+    def _see(self, picture: int) -> Iterator[int]:
+        """Each tile, once the plan has computed its features."""
+        self._picture, self._planned = picture, None
+        pairs = [(number, other) for number in self.numbers for other in self.tiles.seen_by(number)]
+        pairs = [pair for pair in pairs if pair[1] not in self.numbers]
+        strips = self.fetch([Wanted(j, "strip", (picture, j, self.tiles.seen_by(i)[j])) for i, j in pairs])
+        self._strips = dict(zip(pairs, strips, strict=True))
+        for number in self.numbers:
+            self.plan.plan.run(self._crop(number))
+            self._planned = number
+            yield number
+
+    def _crop(self, number: int) -> Float32:
+        """All pixels that a tile is computed from."""
+        crop = np.empty((*self.tiles.crop, 3), np.float32)
+        for other, where in self.tiles.seen_by(number).items():
+            here = other in self.numbers
+            strip = self.strip(self._picture, other, where) if here else self._strips[number, other]
+            crop[where.within(self.tiles.tiles[number].crop)] = strip
+        return crop
+
+    def _back(
+        self, number: int, crop: Float32, matrices: Mapping[str, Float32], factors: Mapping[str, float]
+    ) -> tuple[float, Float32]:
+        """Σ factors · equation 1, and the gradient of all losses at the tile's own features towards its crop's pixels."""
+        content, plan, tile = 0.0, self.plan, self.tiles.tiles[number]
 
         def inject(tap: str, features: Buffer, gradient: Buffer) -> None:
             nonlocal content
@@ -76,24 +142,103 @@ class TiledObjective:
             own, out = plan.own(features, tap, tile), plan.own(gradient, tap, tile)
             if own is None or out is None:
                 return
-            if tap in weights.content_layers:
-                assert self.content is not None
-                factor = weights.content * weights.content_layers[tap] * self.content.scales[tap]
-                target = self.content.features[tap][plan.tiles.own(tap, tile)]
-                value, difference = content_loss(own.interior, target, out.interior)
-                difference *= np.float32(factor)
-                content += factor * value
+            if tap in factors:
+                value, difference = content_loss(own.interior, self._targets[number][tap], out.interior)
+                difference *= np.float32(factors[tap])
+                content += factors[tap] * value
             if tap in matrices:
                 plan.plan.kernels.product(own, matrices[tap], out, True)
 
+        if self._planned != number:
+            plan.plan.run(crop)
+        self._planned = None  # the way back writes over the features
         gradient = plan.plan.run_back(inject)
         return content, gradient
 
 
-def _variation(x: Float32, tile: Tile, gradient: Float32, weight: float) -> float:
-    """The total variation of the differences that begin in a tile; `weight` times its gradient is added to the whole's."""
-    height, width = (own.stop - own.start for own in tile.own)
-    here = tuple(slice(own.start, own.stop + 1) for own in tile.own)
+def alone(network: Network, tiles: Tiles) -> Team:
+    """All tiles in this process."""
+    return Alone(TileHolder(network, tiles, range(len(tiles.tiles))), vector_ops(network.kernels.name))
+
+
+class TiledObjective:
+    """The same function as `Objective`'s, but for the order in which it adds: of tiles, whoever holds them. Called with x
+    (H, W, 3) float32, or its parts in `space`: (loss, gradient likewise). `photo` (H, W, 3) float32 may be None where no
+    layer reads it. SettingsError, ShapeError as there."""
+
+    def __init__(
+        self,
+        team: Team,
+        network: Network,
+        weights: LossWeights,
+        photo: Float32 | None,
+        style: StyleTargets | None,
+        balanced: bool = False,
+    ) -> None:
+        self.space, self.style = Space(team), style
+        layers = list(weights.content_layers)
+        self._scales = {layer: network.tap_scales.get(layer, 1.0) ** 2 for layer in layers}
+        targets = {} if photo is None else {tap: team.tiles.shape(tap) for tap in team.tiles.taps if tap in layers}
+        require_targets(weights, {tap: team.tiles.shape(tap) for tap in team.tiles.taps}, targets, style)
+        norms: dict[str, float] = {}
+        if photo is not None and layers:
+            parts = self.space.spread(photo)
+            for found in self.space.in_order("look", parts.ref.number, layers):
+                for layer, value in found.items():
+                    norms[layer] = norms.get(layer, 0.0) + self._scales[layer] * value
+        self.weights = weights.balanced(norms, style.norms if style else {}, self.pixel_count) if balanced else weights
+        self.terms = Terms(0.0, 0.0, 0.0)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.space.shape
+
+    @property
+    def pixel_count(self) -> int:
+        return self.shape[0] * self.shape[1]
+
+    def __call__(self, x: Float32) -> tuple[float, Float32]:
+        if not isinstance(x, Parts):
+            loss, gradient = self(cast(Float32, self.space.spread(x)))
+            return loss, np.asarray(gradient)
+        space, weights = self.space, self.weights
+        space.flush()
+        sums: dict[str, GramSum] = {}
+        for grams in space.in_order("grams", x.ref.number, list(weights.style_layers)):
+            for layer, gram in grams.items():
+                sums[layer] = sums[layer] + gram if layer in sums else gram
+        style, matrices = self._style(sums)
+        factors = {
+            layer: weights.content * weight * self._scales[layer] for layer, weight in weights.content_layers.items()
+        }
+        slope = space.vector()
+        found = space.in_order("back", matrices, factors, weights.variation, slope.ref.number)
+        space.team.ask("merge", slope.ref.number)
+        content, variation = (float(sum(values)) for values in zip(*found, strict=True))
+        self.terms = Terms(content, style, variation)
+        return self.terms.total, cast(Float32, slope)
+
+    def _style(self, grams: dict[str, GramSum]) -> tuple[float, dict[str, Float32]]:
+        """β·L_style, and {layer: S} for which F·S is its gradient towards the features F."""
+        value, matrices = 0.0, {}
+        for tap, gram in grams.items():
+            assert self.style is not None
+            factor = self.weights.style * self.weights.style_layers[tap]
+            loss, matrix = self.style.loss(tap, gram.total.copy(), gram.positions)
+            matrices[tap] = (matrix * factor).astype(np.float32)
+            value += factor * loss
+        return value, matrices
+
+
+def _values(part: Part) -> int:
+    height, width = (int(side.stop - side.start) for side in part)
+    return 3 * height * width
+
+
+def _variation(x: Float32, own: Part, gradient: Float32, weight: float) -> float:
+    """`weight` times the total variation of the differences that begin in a tile; of its gradient, as much is added."""
+    height, width = (side.stop - side.start for side in own)
+    here = tuple(slice(side.start, side.stop + 1) for side in own)
     part, out = x[here], gradient[here]
     value = 0.0
     for pixels, slope in (
@@ -105,4 +250,4 @@ def _variation(x: Float32, tile: Tile, gradient: Float32, weight: float) -> floa
         change *= np.float32(weight)
         slope[1:] += change
         slope[:-1] -= change
-    return value
+    return weight * value

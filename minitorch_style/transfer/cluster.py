@@ -6,7 +6,6 @@ client knows. Setting up the cluster is Dask's business; what dies is done again
 
 from __future__ import annotations
 
-import pydoc
 import tempfile
 import threading
 import time
@@ -26,6 +25,7 @@ from minitorch_style.kernels import set_threads
 from minitorch_style.transfer.batch import Stylizer, Task, encoded_as
 from minitorch_style.transfer.run import run
 from minitorch_style.transfer.settings import Settings
+from minitorch_style.transfer.workers import require_alike, workers
 
 AHEAD = 2  # pictures sent to each worker: one to work at, one that waits meanwhile
 PATIENCE = 1.0  # seconds after which new workers are looked for
@@ -150,28 +150,6 @@ def _outcome(task: Task, future: Future) -> Painted:
     if isinstance(error, ModuleNotFoundError):  # a worker that has come since
         return Painted(task, problem=f"a worker has no {error.name}")
     raise error
-
-
-def workers(client: Client) -> list[str]:
-    """Addresses of the workers that are there now."""
-    return list(client.scheduler_info(n_workers=-1)["workers"])
-
-
-def require_alike(client: Client) -> None:
-    """ClusterError unless there are workers and each has this package in this version. Asked with a function of Python's
-    own, which a worker without the package can run."""
-    found = client.run(pydoc.locate, "minitorch_style.__version__", on_error="return")
-    if not found:
-        raise ClusterError("the cluster has no workers")
-    for address, version in found.items():
-        if version is None:
-            raise ClusterError(f"the worker {address} has no minitorch_style; install it there")
-        if isinstance(version, Exception):
-            raise ClusterError(f"the worker {address} cannot be asked for its version of minitorch_style ({version})")
-        if version != minitorch_style.__version__:
-            raise ClusterError(
-                f"the worker {address} has minitorch_style {version}, this is {minitorch_style.__version__}"
-            )
 
 
 def _content(path: Path) -> bytes:

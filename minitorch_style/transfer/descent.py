@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -13,24 +13,28 @@ import numpy.typing as npt
 from minitorch_style.arrays import Float32
 from minitorch_style.engine.network import Network
 from minitorch_style.engine.normalize import at_mean_activation
-from minitorch_style.engine.tiles import WHOLE, TiledPlan, Tiles, fitting, within
+from minitorch_style.engine.parts import spread_like
+from minitorch_style.engine.tiles import WHOLE, TiledPlan, Tiles, fitting, in_tiles, within
 from minitorch_style.errors import ShapeError, StyleError
 from minitorch_style.image.resize import resized
 from minitorch_style.kernels import vector_ops
+from minitorch_style.kernels.api import VectorOps
 from minitorch_style.optimizers import State, Stop, Tracked, optimizer
 from minitorch_style.plans.kept import Kept, Nothing
 from minitorch_style.style.chroma import coarse_chroma, coarse_in_chroma
 from minitorch_style.style.objective import LossWeights, Objective
 from minitorch_style.style.targets import ContentTargets, StyleTargets
-from minitorch_style.style.tiled import TiledObjective
-from minitorch_style.transfer.estimate import BASE_BYTES, Estimate, estimate, held
+from minitorch_style.style.tiled import Hire, TiledObjective, alone
+from minitorch_style.transfer.estimate import BASE_BYTES, Estimate, elsewhere, estimate, held
 from minitorch_style.transfer.rehearsal import rehearse_vectors
 from minitorch_style.transfer.settings import Settings
 from minitorch_style.transfer.stages import Step
+from minitorch_style.transfer.surviving import surviving
 from minitorch_style.values import Arrays, like, to_arrays
 
 Names = tuple[str, ...] | None
 CUT = "cut"  # in a checkpoint
+IN_PARTS = "lbfgs"  # the optimizer whose vectors may lie in parts
 
 
 class Cut(NamedTuple):
@@ -59,7 +63,7 @@ class Descent:
     """`settings.iterations` of the optimizer on a picture of `size`; photo and paintings (H, W, 3) shrink along. `start` is
     what the whole job begins with, at the photo's size. The layers are the network's own where they are None. Where more
     than `limit` bytes would be taken the picture is cut into tiles, which changes the order of sums alone; `cut` says how
-    it has been cut before."""
+    it has been cut before. `hire` finds who holds the tiles."""
 
     network: Network
     size: tuple[int, int]
@@ -72,6 +76,7 @@ class Descent:
     kept: Kept = field(default_factory=Nothing)
     limit: int | None = None
     cut: Cut | None = None
+    hire: Hire = alone
 
     @property
     def title(self) -> str:
@@ -93,9 +98,12 @@ class Descent:
 
     @cached_property
     def _cut(self) -> Cut:
-        """As few tiles as the limit allows: one, if even the paintings fit whole. No more is allocated than numbers."""
+        """As many tiles as the settings say, else as few as the limit allows: one, if even the paintings fit whole. No more
+        is allocated than numbers."""
         if self.cut is not None:
             return self.cut
+        if self.settings.tiles is not None:
+            return Cut(*in_tiles(self.network.architecture, self.size, self.taps, self.settings.tiles).counts, False)
         whole = Cut(*WHOLE, False)
         if self.limit is None or replace(self, cut=whole).estimate().nbytes <= self.limit:
             return whole
@@ -105,6 +113,11 @@ class Descent:
             return held(self.network, plan, self.settings) <= room
 
         return Cut(*fitting(self.network, self.size, self.taps, fits).tiles.counts, True)
+
+    @property
+    def _tiled(self) -> bool:
+        """One tile that was asked for is computed as tiles are."""
+        return self._counts != WHOLE or self.settings.tiles is not None
 
     @property
     def _counts(self) -> tuple[int, int]:
@@ -146,7 +159,10 @@ class Descent:
             return self.at(scaled(self.size, factor)).estimate()
         sizes = [self._shrunk(painting.shape) for painting in self.paintings]
         plans = [fitting(self.network, size, self.taps, within(self._room), gradient=False) for size in sizes]
-        return estimate(self.network, self.plan, plans, self.settings)
+        whole = estimate(self.network, self.plan, plans, self.settings)
+        if self.hire is alone:
+            return whole
+        return elsewhere(whole, self.network, plans, self.size, len(self.plan.tiles.tiles))
 
     def objective(self) -> Objective | TiledObjective:
         """Equation 6 for a picture of this size, its weights balanced as `Settings` describes."""
@@ -168,23 +184,24 @@ class Descent:
             self.style_layers,
             settings.tv_weight,
         )
-        counts, plan = self._counts, None
-        if counts == WHOLE:
+        plan = None
+        if not self._tiled:
             make_plan = partial(network.plan, self.size, weights.layers)
             plan = kept.get(("plan", network.name), (self.size, *weights.layers), make_plan)
-        else:
-            tiled = TiledPlan(network, Tiles(network.architecture, self.size, weights.layers, counts))
-        style = content = None
+        style = None
         if weights.style_layers:
             layers, sizes = tuple(weights.style_layers), tuple(painting.shape for painting in paintings)
             make = partial(
                 StyleTargets.of, network, paintings, layers, settings.style_blend, self._room, settings.balanced
             )
             style = kept.get(("style", network.name, self._halved), (layers, sizes, self._room), make)
-        if weights.content_layers:
-            content = ContentTargets.of(network, photo, list(weights.content_layers), plan or tiled)
         if plan is None:
-            return TiledObjective(tiled, weights, content, style, settings.balanced)
+            team = self.hire(network, Tiles(network.architecture, self.size, weights.layers, self._counts))
+            read = photo if weights.content_layers else None
+            return TiledObjective(team, network, weights, read, style, settings.balanced)
+        content = None
+        if weights.content_layers:
+            content = ContentTargets.of(network, photo, list(weights.content_layers), plan)
         return Objective.from_targets(plan, weights, content, style, settings.balanced)
 
     @property
@@ -202,19 +219,26 @@ class Descent:
         return np.asarray(origin + resized(changed, self.size), np.float32)
 
     def run(self, before: Float32 | None, state: Arrays | None = None) -> Generator[Step, None, str]:
+        steps = self._steps if self.hire is alone else partial(surviving, self._steps)
+        return (yield from steps(before, state))
+
+    def _steps(self, before: Float32 | None, state: Arrays | None) -> Generator[Step, None, str]:
         if state is not None and CUT in state:
             state = dict(state)
             cut = replace(self, cut=Cut.of(state.pop(CUT)))
-            return (yield from cut.run(before, state))
+            return (yield from cut._steps(before, state))
         objective, begin = self.objective(), self._begin(before)
         evaluate = coarse_in_chroma(objective) if self.settings.balanced else objective
-        watched = Tracked(evaluate)
-        method = optimizer(self.settings.optimizer, vector_ops(self.network.kernels.name))
-        now = method.start(watched, begin)
+        watched, start = Tracked(evaluate), begin
+        ops: VectorOps = vector_ops(self.network.kernels.name)
+        if isinstance(objective, TiledObjective) and self.settings.optimizer == IN_PARTS:
+            start, ops = cast(Float32, objective.space.spread(begin)), objective.space.ops
+        method = optimizer(self.settings.optimizer, ops)
+        now = method.start(watched, start)
         if state is None:
             yield Step(0, begin, begin, now.loss, now.loss, objective.terms)
         else:
-            now, watched = like(now, state), Tracked(evaluate)
+            now, watched = spread_like(now, like(now, state)), Tracked(evaluate)
         while now.iterations < self.steps:
             now = method.step(watched, now)
             if now.stop is not None:
@@ -227,5 +251,6 @@ class Descent:
         return {**to_arrays(now), CUT: np.array(self._cut)}
 
     def rehearse(self) -> None:
-        replace(self, kept=Nothing()).objective()(np.zeros((*self.size, 3), np.float32))  # no numbers to keep
+        here = replace(self, kept=Nothing(), hire=alone)  # no numbers to keep
+        here.objective()(np.zeros((*self.size, 3), np.float32))
         rehearse_vectors(self.network.kernels.name)

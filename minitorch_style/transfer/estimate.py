@@ -36,6 +36,7 @@ RELATIVE_SPEED = {"winograd": 2.0, "direct": 0.6, "im2col": 0.3, "im2col, native
 OPTIMIZER_BYTES = {"lbfgs": 4 * 22, "lbfgsb": 8 * 42, "adam": 4 * 8, "sgd": 4 * 6}
 OPTIMIZER_SECONDS = {"lbfgs": 2e-8, "lbfgsb": 2e-7, "adam": 1e-8, "sgd": 1e-8}  # a pixel value and iteration, measured
 MOVED_BYTES_A_SECOND = 5e9  # through memory, for what is not arithmetic
+PICTURES_HERE = 5  # in floats, while the workers of a cluster compute
 COLUMNS_HELD, COLUMNS_MOVED = (
     6,
     20,
@@ -99,13 +100,16 @@ def _numpy_temporaries(network: Network, plan: Plan) -> int:
 
 def held(network: Network, plan: TiledPlan, settings: Settings) -> int:
     """Bytes that going down a loss takes beside the network: the plan's buffers, what the optimizer keeps, and of a picture
-    in tiles its gradient and the photo's features, which a plan for the whole holds in its buffers."""
+    in tiles its gradient and the photo's features, which a plan for the whole holds in its buffers, a crop's
+    pixels and gradient, and for an optimizer of whole arrays another picture and gradient."""
     tiles, values = plan.tiles, math.prod(plan.tiles.size) * 3
     nbytes = plan.nbytes + values * OPTIMIZER_BYTES.get(settings.optimizer, 0)
-    if len(tiles.tiles) > 1:
+    if len(tiles.tiles) > 1 or settings.tiles:
         layers = settings.content_layers or network.architecture.content_layers
         features = sum(math.prod(tiles.shape(layer)) for layer in layers if layer in tiles.taps)
-        nbytes += 4 * (values + features)
+        crops = 2 * math.prod(tiles.crop) * 3
+        whole = 0 if settings.optimizer == "lbfgs" else 2 * values
+        nbytes += 4 * (values + features + crops + whole)
     if network.kernels.name == "numpy":
         nbytes += _numpy_temporaries(network, plan.plan)
     return nbytes
@@ -121,6 +125,15 @@ def estimate(network: Network, plan: TiledPlan, paintings: Sequence[TiledPlan], 
     iteration = count * (passes * pass_seconds + 1.5 * passes * plan.nbytes / MOVED_BYTES_A_SECOND)
     iteration += math.prod(plan.tiles.size) * 3 * OPTIMIZER_SECONDS.get(settings.optimizer, 0.0)
     return Estimate(BASE_BYTES[network.kernels.name] + network.nbytes + most, settings.iterations * iteration)
+
+
+def elsewhere(
+    whole: Estimate, network: Network, paintings: Sequence[TiledPlan], size: tuple[int, int], tiles: int
+) -> Estimate:
+    """What this process takes of a `whole` whose `tiles` others compute, one each at the best: the picture, the photo, what
+    is sent and shown of them, and the paintings' features."""
+    most = max(4 * PICTURES_HERE * 3 * math.prod(size), *(painting.nbytes for painting in paintings))
+    return Estimate(BASE_BYTES[network.kernels.name] + network.nbytes + most, whole.seconds / tiles)
 
 
 def of_plan(

@@ -25,8 +25,8 @@ from minitorch_style.nn.registry import Architecture
 from minitorch_style.optimizers import LINE_SEARCHES, optimizer
 from minitorch_style.style.hypercolumns import hypercolumn_taps
 from minitorch_style.style.objective import Objective
-from minitorch_style.style.tiled import TiledObjective
-from minitorch_style.transfer.descent import Descent, scaled
+from minitorch_style.style.tiled import Hire, TiledObjective, alone
+from minitorch_style.transfer.descent import IN_PARTS, Descent, scaled
 from minitorch_style.transfer.estimate import SAVING_SECONDS, Estimate, preparing_bytes, reading_room
 from minitorch_style.transfer.lent import Lent, lend
 from minitorch_style.transfer.memory import available_memory, require_memory
@@ -88,15 +88,23 @@ class Job:
 
 
 def prepare(
-    content: Source, style: Source | Sequence[Source] | Lent, settings: Settings, network: Network | None = None
+    content: Source,
+    style: Source | Sequence[Source] | Lent,
+    settings: Settings,
+    network: Network | None = None,
+    client: Any = None,
 ) -> Job:
     """Reads and checks everything that a transfer needs. Whatever can be refused is refused here: ImageError,
-    WeightsError, SettingsError (unknown names, not enough memory), ShapeError (a picture too small for the network).
+    WeightsError, SettingsError (unknown names, not enough memory), ShapeError (a picture too small for the network),
+    ClusterError (the workers of `client`, who are to share the picture, cannot do this).
 
         >>> job = ms.prepare("photo.jpg", "painting.jpg", ms.Settings(size=64))
         >>> job.content.size, job.iterations
         ((43, 64), 102)
     """
+    hire: Hire = alone
+    if client is not None:
+        hire, settings = _shared(client, settings)
     if network is None:
         network = painter_of(settings)
     optimizer(settings.optimizer, vector_ops(network.kernels.name))  # refuses an unknown name
@@ -113,11 +121,37 @@ def prepare(
     preparing = preparing_bytes(network, settings, max(picture.reading_bytes for picture in (photo, *paintings)))
     require_memory(preparing, preparing, photo.size, limit)
     mask = _mask(settings, photo)
-    stages = _stages(network, photo, lent, settings, start, mask, limit)
+    stages = _stages(network, photo, lent, settings, start, mask, limit, hire)
     estimates = tuple(stage.estimate() for stage in stages)
     job = Job(network, photo, paintings, settings, start, stages, estimates, preparing, mask)
     _require_memory(job, limit)
     return job
+
+
+def _shared(client: Any, settings: Settings) -> tuple[Hire, Settings]:
+    """Who holds the tiles, and the settings with a number of them. SettingsError, ClusterError if the workers of this
+    `distributed.Client` cannot share such a picture."""
+    from minitorch_style.transfer.actors import Crew
+    from minitorch_style.transfer.workers import require_alike
+
+    require_shareable(settings)
+    found = require_alike(client)
+    return partial(Crew, client), replace(settings, tiles=settings.tiles or len(found))
+
+
+def require_shareable(settings: Settings) -> None:
+    """SettingsError if many workers cannot share such a picture."""
+    if settings.method != "gram":
+        raise SettingsError(
+            f"one picture over many workers is made with the method gram; that of {settings.method} is small, and would "
+            "gain nothing"
+        )
+    if settings.optimizer != IN_PARTS:
+        raise SettingsError(
+            f"many workers share the vectors of the optimizer {IN_PARTS}, not those of {settings.optimizer}"
+        )
+    if settings.max_memory is not None:
+        raise SettingsError("max_memory limits one process; the workers of a cluster need less each the more they are")
 
 
 def painter_of(settings: Settings) -> Network:
@@ -188,9 +222,10 @@ def _stages(
     start: Pixels,
     mask: Float32 | None,
     limit: int | None,
+    hire: Hire,
 ) -> tuple[Stage, ...]:
     if settings.method == "gram":
-        return _descents(network, photo, lent, settings, start, limit)
+        return _descents(network, photo, lent, settings, start, limit, hire)
     if settings.color == "match":
         lent = lent.replaced([match_colors(painting.pixels, photo.pixels) for painting in lent.pictures])
     planning = Planning(network, photo.values, lent.pictures, settings, lent.kept, lent.masks)
@@ -211,18 +246,24 @@ def _people(photo: Picture) -> Float32 | None:
 
 
 def _descents(
-    network: Network, photo: Picture, lent: Lent, settings: Settings, start: Pixels, limit: int | None
+    network: Network,
+    photo: Picture,
+    lent: Lent,
+    settings: Settings,
+    start: Pixels,
+    limit: int | None,
+    hire: Hire,
 ) -> tuple[Descent, ...]:
     """At every scale, by a starter if there is one, the last by `network` at the photo's size."""
     paintings = [painting.pixels for painting in lent.pictures]
     shown = photo.size, photo.pixels, paintings, floats(start), settings
-    own = Descent(network, *shown, settings.content_layers, settings.style_layers, lent.kept, limit)
+    own = Descent(network, *shown, settings.content_layers, settings.style_layers, lent.kept, limit, hire=hire)
     painter = own  # alone, or beside a starter, whose network is held as well
     if settings.warm_start not in (None, network.name):
         load = partial(load_network, str(settings.warm_start), None, settings.kernels, settings.pooling)
         starter = lent.kept.get("starter", settings.warm_start, load)
         left = None if limit is None else limit - network.nbytes
-        painter = Descent(starter, *shown, kept=lent.kept, limit=left)
+        painter = Descent(starter, *shown, kept=lent.kept, limit=left, hire=hire)
         own = replace(own, limit=None if limit is None else limit - starter.nbytes)
     sizes = [scaled(photo.size, 0.5**halvings) for halvings in reversed(range(settings.scales))]
     stages = tuple(painter.at(size) for size in sizes)

@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 
 from minitorch_style.arrays import Float32, Pixels, Rgb8
 from minitorch_style.engine.network import Network
-from minitorch_style.errors import DivergedError, SettingsError
+from minitorch_style.errors import ClusterError, DivergedError, SettingsError, WorkerLostError
 from minitorch_style.image.color import keep_colors
 from minitorch_style.image.io import to_bytes
 from minitorch_style.image.resize import floats, resized
@@ -28,7 +28,7 @@ from minitorch_style.transfer.stages import Step
 
 __all__ = ["Iteration", "Job", "Listener", "Progress", "Result", "Run", "objective_of", "prepare", "run", "stylize"]
 
-BREAKS = DivergedError, MemoryError
+BREAKS = ClusterError, DivergedError, MemoryError
 ROWS = 64  # of a picture that are made an image at once
 
 # Called after each iteration; `event.picture()` gives the image as it then is. True asks to stop.
@@ -178,6 +178,7 @@ class Run(Iterator[Event]):
     def _image(self, pixels: Pixels) -> Rgb8:
         """A picture of any size as the image of the photo's size that it stands for."""
         job, photo = self.job, self.job.content.values
+        pixels = cast(Pixels, np.asarray(pixels))  # which may lie elsewhere
         if pixels.shape != photo.shape:
             pixels = resized(pixels, job.content.size)
         image = np.empty(photo.shape, np.uint8)
@@ -202,6 +203,10 @@ class Run(Iterator[Event]):
         step = self._step
         if not self.history or self._under_way or (step is not None and step.state is None):
             return None
+        try:
+            state = {} if step is None or step.state is None else step.state()
+        except WorkerLostError:  # the next step sees to that
+            return None
         return Checkpoint(
             self._stage,
             self._done,
@@ -210,7 +215,7 @@ class Run(Iterator[Event]):
             floats(self._best),
             rows_of(self.history),
             self._before,
-            {} if step is None or step.state is None else step.state(),
+            state,
         )
 
     @property
@@ -282,13 +287,15 @@ def stylize(
     style: Source | Sequence[Source],
     network: Network | None = None,
     progress: Progress | None = None,
+    client: Any = None,
     **settings: Any,
 ) -> Result:
     """The photo `content` painted in the manner of `style`, or of several, blended. Pictures are files by name, their bytes
     or open files, `Picture`s, Pillow's images, or arrays as `image.sources.picture_of` says: (H, W, 3) uint8 or floats in
     [0, 1], grey, RGBA, 16 bits. `settings` are the fields of `Settings`. A `network` already loaded serves again, and
     SettingsError refuses settings that name another. `progress(iteration, picture)` is called after each iteration, and
-    True from it ends the run. Raises StyleErrors before any work for whatever cannot be done.
+    True from it ends the run. With `client`, a `distributed.Client`, the workers of its cluster share the picture (method
+    `gram`). Raises StyleErrors before any work for whatever cannot be done.
 
         >>> result = ms.stylize("photo.jpg", "painting.jpg", size=64, iterations=10, strength=0.8)
         >>> result.image.shape, result.image.dtype
@@ -300,4 +307,4 @@ def stylize(
             if said not in (used, "auto") and str(said) != str(used):
                 raise SettingsError(f"{name}={said!r} beside a network whose {name} is {used!r}")
     listener: Listener | None = None if progress is None else lambda event: progress(event.iteration, event.picture)
-    return run(prepare(content, style, Settings(**settings), network)).complete(listener)
+    return run(prepare(content, style, Settings(**settings), network, client)).complete(listener)

@@ -280,6 +280,16 @@ class Settings:
         "read pictures of more than 200 million pixels too, where the memory is enough",
         kind="flag",
     )
+    tiles: int | None = _setting(
+        None,
+        "cut the picture into so many tiles, which the workers of a cluster share (default: as few as --max-memory needs, "
+        "or one for each worker)",
+        kind="int",
+        least=1,
+        unit="N",
+        methods=GRAM,
+        most=65536,
+    )
     balanced: bool = _setting(
         True,
         "size-stable weights (above); without, equation 6 as printed, as in the preset paper",

@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from minitorch_style.cli import main
-from tests.cli.processes import PAINTING, PHOTO, ROOT, command, started
+from tests.cli.processes import PAINTING, PHOTO, ROOT, SMALL, command, started
 
 pytest.importorskip("distributed")
 
@@ -41,7 +41,7 @@ def batch(photos: Path, out: Path, *more: str, iterations: int = 2) -> list[str]
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
 @pytest.mark.parametrize(
@@ -141,38 +141,117 @@ def background() -> Iterator[Callable[..., subprocess.Popen[str]]]:
         yield start
 
 
-@pytest.mark.slow
-def test_two_hosts_with_tls_one_killed(
-    photos: Path, tmp_path: Path, background: Callable[..., subprocess.Popen[str]]
-) -> None:
-    assert main(batch(photos, tmp_path / "alone", "--quiet", iterations=30)) == 0
-    quiet = {"env": with_certificate(tmp_path), "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    dask = [sys.executable, "-m", "distributed.cli"]
+@contextmanager
+def cluster_of_two_hosts(
+    folder: Path, background: Callable[..., subprocess.Popen[str]]
+) -> Iterator[tuple[list[str], str, dict[str, str], subprocess.Popen[str]]]:
+    """How to run a program on one of them, the scheduler's address, the environment, and the worker on the other one."""
+    environment = with_certificate(folder)
+    quiet = {"env": environment, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    dask = [sys.executable, "-m"]
     with two_hosts() as ((here, address), (there, other)):
         scheduler = f"tls://{address}:8786"
         background(
-            *here, *dask[:2], "distributed.cli.dask_scheduler", "--host", f"tls://{address}", "--no-dashboard", **quiet
+            *here, *dask, "distributed.cli.dask_scheduler", "--host", f"tls://{address}", "--no-dashboard", **quiet
         )
         workers = [
-            background(*inside, *dask[:2], "distributed.cli.dask_worker", scheduler, "--host", f"tls://{own}", "--no-nanny",
-                       "--no-dashboard", "--nthreads", "1", "--local-directory", str(tmp_path), **quiet)
+            background(*inside, *dask, "distributed.cli.dask_worker", scheduler, "--host", f"tls://{own}", "--no-nanny",
+                       "--no-dashboard", "--nthreads", "1", "--local-directory", str(folder), **quiet)
             for inside, own in ((here, address), (there, other))
         ]  # fmt: skip
-        begin = [*here, *command(*batch(photos, tmp_path / "out", "--scheduler", scheduler, "--json", iterations=30))]
         for _ in range(20):  # until scheduler and workers are there
             told = subprocess.run(
                 [*here, sys.executable, "-c", f"from distributed import Client; Client({scheduler!r}).wait_for_workers(2, 20)"],
-                env=quiet["env"], capture_output=True, cwd=ROOT,
+                env=environment, capture_output=True, cwd=ROOT,
             )  # fmt: skip
             if told.returncode == 0:
                 break
             time.sleep(0.5)
         assert told.returncode == 0, told.stderr
-        with subprocess.Popen(begin, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=quiet["env"]) as process:
+        yield here, scheduler, environment, workers[1]
+
+
+@pytest.mark.slow
+def test_two_hosts_with_tls_one_killed(
+    photos: Path, tmp_path: Path, background: Callable[..., subprocess.Popen[str]]
+) -> None:
+    assert main(batch(photos, tmp_path / "alone", "--quiet", iterations=30)) == 0
+    with cluster_of_two_hosts(tmp_path, background) as (here, scheduler, environment, worker):
+        begin = [*here, *command(*batch(photos, tmp_path / "out", "--scheduler", scheduler, "--json", iterations=30))]
+        with subprocess.Popen(begin, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment) as process:
             assert process.stdout is not None
             first = process.stdout.readline()
-            workers[1].kill()
+            worker.kill()
             rest, _ = process.communicate(timeout=120)
     assert process.returncode == 0
     assert [json.loads(line)["state"] for line in (first, *rest.splitlines())] == ["made"] * 6
     assert contents(tmp_path / "out") == contents(tmp_path / "alone")
+
+
+def shared(out: Path, *more: str, iterations: int = 4) -> list[str]:
+    """stylize of a picture in four tiles."""
+    return ["stylize", PHOTO, PAINTING, "-o", str(out), *SMALL, "--size", "128", "--iterations", str(iterations),
+            "--tiles", "4", *more]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--method", "auto", "--workers", "2"], "is made with the method gram"),
+        (["--optimizer", "sgd", "--workers", "2"], "vectors of the optimizer lbfgs"),
+        (["--max-memory", "1G", "--workers", "2"], "limits one process"),
+        (["--scheduler", "tcp://192.0.2.1:8786"], "without TLS"),
+        (["--workers", "0"], "--workers must be from 1"),
+    ],
+)
+def test_pictures_that_are_not_shared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str], message: str
+) -> None:
+    assert main(["stylize", PHOTO, PAINTING, "-o", str(tmp_path / "out.png"), *SMALL, *more]) == 2
+    told = capsys.readouterr().err
+    assert message in told and told.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_one_picture_by_local_workers(tmp_path: Path) -> None:
+    assert main(shared(tmp_path / "alone.png", "--quiet")) == 0
+    assert main(shared(tmp_path / "shared.png", "--quiet", "--workers", "3")) == 0
+    assert contents(tmp_path)["alone.png"] == contents(tmp_path)["shared.png"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
+def test_one_picture_interrupted_goes_on_alone(tmp_path: Path) -> None:
+    """Ctrl-C as a terminal sends it; what the workers held is in the checkpoint."""
+    assert main(shared(tmp_path / "alone.png", "--quiet", iterations=12)) == 0
+    written = ["--checkpoint", str(tmp_path / "run"), "--checkpoint-every", "0"]
+    with started(
+        *shared(tmp_path / "out.png", "--workers", "2", "--json", *written, iterations=12), process_group=0
+    ) as process:
+        assert process.stdout is not None
+        for _ in range(3):
+            process.stdout.readline()
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGINT and "Traceback" not in errors, errors
+    assert (tmp_path / "out.png").is_file()
+    assert main(["resume", str(tmp_path / "run"), "--quiet"]) == 0
+    assert contents(tmp_path)["alone.png"] == contents(tmp_path)["out.png"]
+
+
+@pytest.mark.slow
+def test_one_picture_over_two_hosts_one_killed(
+    tmp_path: Path, background: Callable[..., subprocess.Popen[str]]
+) -> None:
+    assert main(shared(tmp_path / "alone.png", "--quiet", iterations=16)) == 0
+    with cluster_of_two_hosts(tmp_path, background) as (here, scheduler, environment, worker):
+        begin = [*here, *command(*shared(tmp_path / "out.png", "--scheduler", scheduler, "--json", iterations=16))]
+        with subprocess.Popen(begin, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment) as process:
+            assert process.stdout is not None
+            first = [process.stdout.readline() for _ in range(8)]
+            worker.kill()
+            rest, _ = process.communicate(timeout=120)
+    assert process.returncode == 0
+    told = [json.loads(line) for line in (*first, *rest.splitlines())]
+    assert [line["iteration"] for line in told[:-1]] == list(range(1, 17)) and not told[-1]["interrupted"]
+    assert contents(tmp_path)["alone.png"] == contents(tmp_path)["out.png"]

@@ -7,11 +7,11 @@ import pytest
 
 from minitorch_style.engine.network import Network, load_network
 from minitorch_style.engine.tiles import TiledPlan, Tiles, fitting, within
-from minitorch_style.errors import SettingsError
+from minitorch_style.errors import SettingsError, ShapeError
 from minitorch_style.nn.registry import NETWORKS
 from minitorch_style.style.objective import LossWeights, Objective
 from minitorch_style.style.targets import ContentTargets, StyleTargets
-from minitorch_style.style.tiled import TiledObjective
+from minitorch_style.style.tiled import TiledObjective, alone
 
 SMALL = ("distilled", "distilled-perceptual", "enet")  # all others are slow at sizes of several tiles
 
@@ -27,10 +27,9 @@ def both(
     whole = network.plan(size, weights.layers)
     style = StyleTargets.of(network, painting, list(weights.style_layers))
     content = ContentTargets.of(network, photo, list(weights.content_layers), whole)
-    tiled = TiledPlan(network, Tiles(network.architecture, size, weights.layers, counts))
-    parts = ContentTargets.of(network, photo, list(weights.content_layers), tiled)
+    team = alone(network, Tiles(network.architecture, size, weights.layers, counts))
     untiled = Objective.from_targets(whole, weights, content, style, balanced)
-    return untiled, TiledObjective(tiled, weights, parts, style, balanced), x
+    return untiled, TiledObjective(team, network, weights, photo, style, balanced), x
 
 
 def check(network: Network, size: tuple[int, int], counts: tuple[int, int]) -> TiledObjective:
@@ -48,7 +47,7 @@ def check(network: Network, size: tuple[int, int], counts: tuple[int, int]) -> T
 @pytest.mark.parametrize("model", SMALL)
 def test_tiles_are_the_whole_picture(model: str, pooling: str) -> None:
     network = load_network(model, "random:0", "numpy", pooling)
-    assert len(check(network, (277, 391), (2, 3)).plan.tiles.tiles) == 6
+    assert len(check(network, (277, 391), (2, 3)).space.tiles.tiles) == 6
 
 
 @pytest.mark.parametrize("size", ((33, 47), (128, 128), (200, 33), (255, 241), (176, 321)))
@@ -74,8 +73,8 @@ def test_a_tile_costs_less_than_the_whole() -> None:
     """Or these tests would compare the whole picture with itself."""
     network = load_network("distilled", "random:0", "numpy")
     whole, tiled, _ = both(network, (391, 402), (5, 5))
-    assert tiled.plan.nbytes < 0.5 * whole.plan.nbytes
-    assert max(tiled.plan.tiles.crop) < 250
+    assert TiledPlan(network, tiled.space.tiles).nbytes < 0.5 * whole.plan.nbytes
+    assert max(tiled.space.tiles.crop) < 250
 
 
 def test_the_halo_is_needed() -> None:
@@ -125,6 +124,8 @@ def test_a_painting_in_tiles_has_the_same_targets() -> None:
 def test_targets_of_another_size_are_refused() -> None:
     network = load_network("distilled", "random:0", "numpy")
     weights = LossWeights.of(network.architecture, 1.0, 0.0)
-    plan = TiledPlan(network, Tiles(network.architecture, (64, 64), weights.layers))
+    team = alone(network, Tiles(network.architecture, (64, 64), weights.layers))
     with pytest.raises(SettingsError, match="no target"):
-        TiledObjective(plan, weights, None, None)
+        TiledObjective(team, network, weights, None, None)
+    with pytest.raises(ShapeError, match=r"expected an array \(64, 64, 3\)"):
+        TiledObjective(team, network, weights, np.zeros((64, 65, 3), np.float32), None)

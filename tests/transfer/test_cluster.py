@@ -17,7 +17,7 @@ from minitorch_style.transfer.batch import Stylizer, Task, encoded_as, texts_of
 from tests.cli.processes import PAINTING, PHOTO
 
 distributed = pytest.importorskip("distributed")
-from minitorch_style.transfer import cluster  # noqa: E402
+from minitorch_style.transfer import cluster, workers  # noqa: E402
 
 SETTINGS = ms.Settings(kernels="numpy", size=48, iterations=2)
 
@@ -109,7 +109,7 @@ class Answering:
 )
 def test_workers_that_cannot_do_this(versions: dict[str, Any], message: str) -> None:
     with pytest.raises(ClusterError, match=message):
-        cluster.require_alike(Answering(versions))
+        workers.require_alike(Answering(versions))
 
 
 def test_a_worker_of_another_version_that_came_later(in_process: Any) -> None:

@@ -39,7 +39,7 @@ def test_tiles_instead_of_a_refusal(untiled: transfer.Job) -> None:
     limit = untiled.estimate.nbytes - 1
     job = prepared(limit)
     assert job.estimate.nbytes <= limit
-    assert job.stages[0].title == "3 iterations of lbfgs by distilled at 400×300 in 2 tiles"
+    assert job.stages[0].title == "3 iterations of lbfgs by distilled at 400×300 in 3 tiles"
     whole, tiled = (transfer.run(one).complete() for one in (untiled, job))
     assert tiled.history[0].loss == pytest.approx(whole.history[0].loss, rel=1e-6)
     assert tiled.history[-1].loss == pytest.approx(whole.history[-1].loss, rel=1e-3)  # the optimizer rounds its history
