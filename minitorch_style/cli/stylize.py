@@ -306,10 +306,9 @@ def paint(
     checkpoints = _checkpoints(job, out, options)
     if checkpoints is not None and resumed is not None:
         checkpoints.written = resumed.iterations[-1].number
+    under_way = run_job(job, progress.compiling, resumed)
     try:
-        result = run_job(job, progress.compiling, resumed).complete(
-            progress, options.signals.interruptible(), checkpoints
-        )
+        result = under_way.complete(progress, options.signals.interruptible(), checkpoints)
     finally:
         progress.close()
     last = result.history[-1] if result.history else None
@@ -326,11 +325,11 @@ def paint(
     elif not options.quiet:
         if result.interrupted:
             say(f"interrupted after {done} iterations; the best picture so far is in {out}")
-            if checkpoints is not None and checkpoints.written:
-                say(f"`resume {options.checkpoint}` goes on after iteration {checkpoints.written}")
         elif done < job.iterations:
             say(f"ended after {done} iterations: {result.message}")
+        if not under_way.finished and checkpoints is not None and checkpoints.written:
+            say(f"`resume {options.checkpoint}` goes on after iteration {checkpoints.written}")
         say(f"{out} written after {result.seconds:.1f} s")
-    if checkpoints is not None and not result.interrupted:
+    if checkpoints is not None and under_way.finished:
         Path(options.checkpoint).unlink(missing_ok=True)  # the picture is safe: there is nothing to go on with
     return 0

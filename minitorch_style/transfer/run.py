@@ -219,6 +219,11 @@ class Run(Iterator[Event]):
         )
 
     @property
+    def finished(self) -> bool:
+        """Whether it has come to its end, and not to one for want of memory or because it diverged."""
+        return self._finished
+
+    @property
     def interrupted(self) -> bool:
         return not (self._finished or self._broken)
 

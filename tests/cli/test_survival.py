@@ -247,9 +247,17 @@ def test_a_run_that_breaks_keeps_what_it_has(
         return complete(running, after, *rest)
 
     monkeypatch.setattr(transfer.Run, "complete", breaking)
-    assert main(painting(tmp_path / "out.png", iterations=9)) == 0
-    assert "ended after 2 iterations: " + (str(problem) or "out of memory") in capsys.readouterr().err
+    checkpoint = str(tmp_path / "run.ckpt")
+    written = ["--checkpoint", checkpoint, "--checkpoint-every", "0"]
+    assert main(painting(tmp_path / "out.png", *written, iterations=9)) == 0
+    said = capsys.readouterr().err
+    assert "ended after 2 iterations: " + (str(problem) or "out of memory") in said
+    assert f"`resume {checkpoint}` goes on after iteration 2" in said
     require_whole(tmp_path / "out.png")
     assert not np.array_equal(
         np.asarray(Image.open(tmp_path / "out.png")), np.asarray(Image.open(PHOTO).resize((48, 32)))
     )
+    monkeypatch.undo()
+    assert main(["resume", checkpoint, "--quiet"]) == 0 and not Path(checkpoint).exists()
+    assert main(painting(tmp_path / "whole.png", "--quiet", iterations=9)) == 0
+    assert (tmp_path / "out.png").read_bytes() == (tmp_path / "whole.png").read_bytes()

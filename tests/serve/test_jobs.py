@@ -199,6 +199,7 @@ def test_what_prepare_refuses_is_refused_before_it_waits(tmp_path: Path) -> None
     asked(test, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.jit  # without compiled kernels 300 MB are enough
 def test_more_memory_than_there_is_is_refused_with_the_sentence_of_the_command_line(tmp_path: Path) -> None:
     async def test(client: httpx.AsyncClient, app: App) -> None:

@@ -52,6 +52,7 @@ def test_what_fits_stays_whole(untiled: transfer.Job) -> None:
     np.testing.assert_array_equal(transfer.run(job).complete().image, transfer.run(untiled).complete().image)
 
 
+@pytest.mark.slow
 def test_a_painting_alone_may_be_what_does_not_fit() -> None:
     settings = {"size": 64, "style_size": 1200}
     whole = prepared(**settings)
@@ -74,6 +75,7 @@ def test_too_little_for_any_tile(untiled: transfer.Job) -> None:
         prepared(descent(untiled).network.nbytes + 140_000_000)
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_in_the_tiles_that_it_was_begun_in(untiled: transfer.Job) -> None:
     stage = descent(prepared(untiled.estimate.nbytes - 1))
     begun = stage.run(None)
