@@ -117,7 +117,8 @@ def tables(record: dict[str, Any]) -> str:
     ]
     lines += [
         "",
-        f"{record['photos']} photos of {record['size']} pixels, {record['iterations']} iterations, {record['cores']} shared cores; seconds.",  # noqa: E501
+        f"{record['photos']} photos of {record['size']} pixels, {record['iterations']} iterations, "
+        f"{record['cores']} shared cores; seconds.",
         "",
     ]
     lines += ["| megapixels | MB a picture | " + " | ".join(f"{count} workers" for count in MANY) + " |"]

@@ -23,9 +23,8 @@ if TYPE_CHECKING or PILLOW:
     from PIL import Image, UnidentifiedImageError
 
 READABLE = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "AVIF", "JPEG2000", "HEIF")
-MAX_PIXELS = (
-    200_000_000  # of the largest cameras; decoded, already 800 MB. More are a mistake or an attack, unless asked for
-)
+# Of the largest cameras; decoded, already 800 MB. More are a mistake or an attack, unless asked for.
+MAX_PIXELS = 200_000_000
 # In a folder of pictures.
 READABLE_NAMES = (
     ".jpg",

@@ -15,10 +15,22 @@ from minitorch_style.optimizers.lbfgs import LBFGS
 from minitorch_style.optimizers.lbfgsb import LBFGSB
 from minitorch_style.optimizers.sgd import SGD
 
-__all__ = ["LINE_SEARCHES", "OPTIMIZERS", "Optimizer", "Optimum", "State", "Stop", "Tracked", "minimize", "optimizer"]
+__all__ = [
+    "IN_PARTS",
+    "LINE_SEARCHES",
+    "OPTIMIZERS",
+    "Optimizer",
+    "Optimum",
+    "State",
+    "Stop",
+    "Tracked",
+    "minimize",
+    "optimizer",
+]
 
 OPTIMIZERS: dict[str, type[Optimizer[Any]]] = {"lbfgs": LBFGS, "lbfgsb": LBFGSB, "adam": Adam, "sgd": SGD}
 
+IN_PARTS = "lbfgs"  # the one whose vectors may lie in parts (`engine.parts`)
 LINE_SEARCHES = ("lbfgs", "lbfgsb")  # that go no step unless the loss falls as its gradient promises
 
 

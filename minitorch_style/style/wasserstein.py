@@ -18,9 +18,8 @@ import numpy as np
 from minitorch_style.kernels.blas import one_thread
 from minitorch_style.style.moments import GramLoss, MakeLoss, Matrix, Moments, MomentsLoss, Slope
 
-RIDGE = (
-    1e-4  # added to both covariances, of the painting's mean variance: maps that never fire leave no singular matrix
-)
+# Added to both covariances, of the painting's mean variance: maps that never fire leave no singular matrix.
+RIDGE = 1e-4
 
 
 class WassersteinLoss:

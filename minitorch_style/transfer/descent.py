@@ -19,7 +19,7 @@ from minitorch_style.errors import ShapeError, StyleError
 from minitorch_style.image.resize import resized
 from minitorch_style.kernels import vector_ops
 from minitorch_style.kernels.api import VectorOps
-from minitorch_style.optimizers import State, Stop, Tracked, optimizer
+from minitorch_style.optimizers import IN_PARTS, State, Stop, Tracked, optimizer
 from minitorch_style.plans.kept import Kept, Nothing
 from minitorch_style.style.chroma import coarse_chroma, coarse_in_chroma
 from minitorch_style.style.objective import LossWeights, Objective
@@ -34,7 +34,6 @@ from minitorch_style.values import Arrays, like, to_arrays
 
 Names = tuple[str, ...] | None
 CUT = "cut"  # in a checkpoint
-IN_PARTS = "lbfgs"  # the optimizer whose vectors may lie in parts
 
 
 class Cut(NamedTuple):

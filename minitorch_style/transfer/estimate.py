@@ -16,6 +16,7 @@ from minitorch_style.image.io import Room
 from minitorch_style.kernels import threads
 from minitorch_style.kernels.api import KernelSet
 from minitorch_style.kernels.reference.ops import COLUMN_BYTES
+from minitorch_style.optimizers import IN_PARTS
 from minitorch_style.restroke.guide import scaled
 from minitorch_style.restroke.strokes import steps_of
 from minitorch_style.style.hypercolumns import CELL
@@ -108,7 +109,7 @@ def held(network: Network, plan: TiledPlan, settings: Settings) -> int:
         layers = settings.content_layers or network.architecture.content_layers
         features = sum(math.prod(tiles.shape(layer)) for layer in layers if layer in tiles.taps)
         crops = 2 * math.prod(tiles.crop) * 3
-        whole = 0 if settings.optimizer == "lbfgs" else 2 * values
+        whole = 0 if settings.optimizer == IN_PARTS else 2 * values
         nbytes += 4 * (values + features + crops + whole)
     if network.kernels.name == "numpy":
         nbytes += _numpy_temporaries(network, plan.plan)

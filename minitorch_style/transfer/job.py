@@ -22,11 +22,11 @@ from minitorch_style.kernels import vector_ops
 from minitorch_style.kernels.blas import one_thread
 from minitorch_style.nn.layers import Binarize
 from minitorch_style.nn.registry import Architecture
-from minitorch_style.optimizers import LINE_SEARCHES, optimizer
+from minitorch_style.optimizers import IN_PARTS, LINE_SEARCHES, optimizer
 from minitorch_style.style.hypercolumns import hypercolumn_taps
 from minitorch_style.style.objective import Objective
 from minitorch_style.style.tiled import Hire, TiledObjective, alone
-from minitorch_style.transfer.descent import IN_PARTS, Descent, scaled
+from minitorch_style.transfer.descent import Descent, scaled
 from minitorch_style.transfer.estimate import SAVING_SECONDS, Estimate, preparing_bytes, reading_room
 from minitorch_style.transfer.lent import Lent, lend
 from minitorch_style.transfer.memory import available_memory, require_memory

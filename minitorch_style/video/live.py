@@ -160,9 +160,8 @@ class Live:
         around *= np.maximum(1 - held.trust, np.float32(REFRESHED))
         start = np.add(held.target, around, out=around)
         colors = np.subtract(wanted, start, out=lacking)
-        colors -= (colors[..., :1] + colors[..., 1:2] + colors[..., 2:]) / np.float32(
-            3
-        )  # their mean, in a third of its time
+        # Their mean, in a third of its time.
+        colors -= (colors[..., :1] + colors[..., 1:2] + colors[..., 2:]) / np.float32(3)
         colors *= np.float32(CALMED)
         start += colors
         return np.asarray(start, np.float32)
