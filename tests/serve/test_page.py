@@ -73,6 +73,9 @@ class Page:
         """Gives a photo, chooses, and begins."""
         self.give(photo)
         self.click(f"[data-id={painting}]")
+        self.begin(quality)
+
+    def begin(self, quality: str) -> None:
         self.click("[name=size][value='320']")
         self.click(f"[name=quality][value={quality}]")
         for name, value in SMALL.items():
@@ -212,6 +215,53 @@ def test_files_that_are_no_pictures_get_a_sentence(page: Page, tmp_path: Path) -
     heic.write_bytes(b"nonsense")
     page.give(heic)
     page.until(lambda: "not a JPEG" in page["message"].text)
+
+
+def test_a_refusal_that_comes_before_the_picture_is_drawn_is_heard(page: Page, tmp_path: Path) -> None:
+    slow = """const decode = HTMLImageElement.prototype.decode;
+        HTMLImageElement.prototype.decode = async function () {
+            await new Promise((resolve) => setTimeout(resolve, 1500));
+            return decode.call(this);
+        }"""
+    page.script(slow)
+    nonsense = tmp_path / "photo.jpg"
+    nonsense.write_bytes(b"nonsense")
+    page.give(nonsense)
+    page.until(lambda: "not a JPEG" in page["message"].text)
+    assert page["empty"].is_displayed()
+
+
+def test_a_refused_file_leaves_the_photo_and_the_last_one_given_counts(page: Page, tmp_path: Path) -> None:
+    page.give(EXAMPLES / "photo.jpg")
+    page.click("[data-id=ink-wash]")
+    page.until(lambda: page["paint"].is_enabled())
+    nonsense = tmp_path / "nonsense.jpg"
+    nonsense.write_bytes(b"nonsense")
+    page.give(nonsense)
+    page.until(lambda: "not a JPEG" in page["message"].text)
+    shape = "const one = document.getElementById('shown'); return [one.naturalWidth, one.naturalHeight]"
+    with Image.open(EXAMPLES / "photo.jpg") as photo:
+        page.until(lambda: page.script(shape) == list(photo.size))
+    assert page["paint"].is_enabled() and page["shown"].is_displayed()
+    late = """const real = window.fetch;
+        let first = true;
+        window.fetch = async (...given) => {
+            const wait = first ? 1500 : 0;
+            first = false;
+            await new Promise((resolve) => setTimeout(resolve, wait));
+            return real(...given);
+        }"""
+    page.script(late)
+    for size in ((300, 200), (200, 300)):  # the answer to the first comes after that to the second
+        path = tmp_path / f"{size}.png"
+        Image.new("RGB", size, "teal").save(path)
+        page.give(path)
+    page.until(lambda: page.script(shape) == [200, 300])
+    time.sleep(2)
+    page.begin("instant")
+    page.painted()
+    height, width, _ = page.canvas().shape
+    assert height > width
 
 
 def test_a_painting_of_ones_own_and_a_blend(page: Page) -> None:

@@ -9,7 +9,8 @@ import * as viewer from "./viewer.js";
 import { speak, t } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
-let photo = null; // {file: Blob | null, id: string | null, sending: Promise | null, looks: Blob where the browser cannot show the file}
+let photo = null; // {file: Blob | null, id: string | null while the server has not been sent it, looks: Blob that the browser can show}
+let gifts = 0; // of photos; only the last one counts
 let job = null; // {id, asked, size, iterations, losses, following, result: Blob | null}
 let previews = 0;
 let session = Promise.resolve(); // the live one's end
@@ -40,19 +41,21 @@ const give = guarded(async (file) => {
     say(t("restored"));
     return;
   }
-  const given = { file, id: null, sending: send(file) };
+  const mine = ++gifts;
   live.stop();
-  const seen = await viewer.showPicture(file).then(() => true, () => false);
-  try {
-    const answer = await given.sending; // whose sentence tells why a file is no picture
-    $("notes").textContent = answer.notes.join(" ");
-    if (!seen) await viewer.showPicture((given.looks = await api.blob(`/pictures/${answer.id}`))); // HEIC: no browser's, but the server's
-  } catch (error) {
-    if (!photo) $("empty").hidden = false, $("frame").hidden = true;
-    throw error;
-  }
-  photo = given;
+  const [seen, sent] = await Promise.allSettled([viewer.showPicture(file), send(file)]);
+  if (mine !== gifts) return; // another was given meanwhile
   $("play").hidden = true;
+  if (sent.status === "rejected") { // its sentence tells why a file is no picture
+    if (photo?.file) await viewer.showPicture(photo.looks);
+    else if (!photo) $("empty").hidden = false, $("frame").hidden = true;
+    throw sent.reason;
+  }
+  const { id, notes } = sent.value;
+  $("notes").textContent = notes.join(" ");
+  const looks = seen.status === "fulfilled" ? file : await api.blob(`/pictures/${id}`); // HEIC: no browser's, but the server's
+  if (looks !== file) await viewer.showPicture(looks);
+  photo = { file, id, looks };
   $("photo-again").hidden = false;
   ready();
 });
@@ -69,8 +72,8 @@ async function send(file) {
 
 async function photoId(again = false) {
   if (again && !photo.file) throw new Error(t("gone"));
-  if (again) photo.sending = send(photo.file), (photo.id = null);
-  photo.id ??= (await photo.sending).id;
+  if (again) photo.id = null;
+  photo.id ??= (await send(photo.file)).id;
   return photo.id;
 }
 
@@ -180,7 +183,7 @@ $("discard").addEventListener("click", guarded(async () => {
   localStorage.removeItem("job");
   job.over = true;
   await api.discard(job.id);
-  if (photo?.file) await viewer.showPicture(photo.looks ?? photo.file);
+  if (photo?.file) await viewer.showPicture(photo.looks);
   working(false);
 }));
 
@@ -313,7 +316,8 @@ async function history() {
 async function again(one) {
   if (job && !job.over) return;
   say("");
-  photo = { file: one.photo, id: null, sending: send(one.photo) };
+  gifts += 1;
+  photo = { file: one.photo, id: null, looks: one.under };
   $("photo-again").hidden = false;
   manner.set(one.asked);
   const there = await api.get(`/jobs/${one.job}`).catch(() => null);
@@ -325,7 +329,7 @@ $("forget").addEventListener("click", guarded(async () => { await kept.forget();
 
 // ---- the beginning
 
-$("language").addEventListener("change", () => { speak($("language").value); history(); });
+$("language").addEventListener("change", guarded(async () => { speak($("language").value); await history(); }));
 if (location.search) window.history.replaceState(null, "", "/"); // the key is in a cookie now
 
 await guarded(async () => {
@@ -337,7 +341,7 @@ await guarded(async () => {
   const id = localStorage.getItem("job");
   const found = id && (await api.get(`/jobs/${id}`).catch(() => null));
   if (found) {
-    photo = { file: null, id: found.asked.photo, sending: null };
+    photo = { file: null, id: found.asked.photo, looks: null };
     $("photo-again").hidden = false;
     $("empty").hidden = true;
     manner.set(found.asked);

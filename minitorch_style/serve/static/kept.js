@@ -2,7 +2,9 @@
 
 const MOST = 24;
 
-const opened = new Promise((resolve, reject) => {
+let opened; // asked for at the first use: a browser may refuse it
+
+const open = () => new Promise((resolve, reject) => {
   const asking = indexedDB.open("minitorch_style", 1);
   asking.onupgradeneeded = () => asking.result.createObjectStore("pictures", { keyPath: "when" });
   asking.onsuccess = () => resolve(asking.result);
@@ -10,7 +12,7 @@ const opened = new Promise((resolve, reject) => {
 });
 
 async function store(mode, act) {
-  const database = await opened;
+  const database = await (opened ??= open());
   return new Promise((resolve, reject) => {
     const transaction = database.transaction("pictures", mode), asking = act(transaction.objectStore("pictures"));
     transaction.oncomplete = () => resolve(asking.result);

@@ -5,7 +5,7 @@ import { compose } from "./compose.js";
 const $ = (id) => document.getElementById(id);
 const shown = $("shown"), canvas = $("result"), before = $("before"), split = $("split"), divider = $("divider");
 const ZOOMS = [1, 2, 3, 4, 6, 8];
-let size = [1, 1], zoom = 1, layers = null, waiting = false, url = null;
+let size = [1, 1], zoom = 1, layers = null, waiting = false, url = null, asked = 0;
 
 function fit() {
   const frame = $("frame"), width = frame.clientWidth - 28;
@@ -26,13 +26,15 @@ export function zoomBy(steps) {
   frame.scrollTo(x * zoom - frame.clientWidth / 2, y * zoom - frame.clientHeight / 2);
 }
 
-// A photo or preview; resolves when it is there.
+// A photo or preview; resolves when it is there, and not where a later one was asked for meanwhile.
 export async function showPicture(source) {
   const next = typeof source === "string" ? source : URL.createObjectURL(source);
+  const mine = ++asked;
   const image = new Image();
   image.src = next;
   try {
     await image.decode();
+    if (mine !== asked) throw new Error("another picture was shown meanwhile");
   } catch (error) {
     if (typeof source !== "string") URL.revokeObjectURL(next);
     throw error;
