@@ -46,8 +46,7 @@ STRENGTH = 30.0  # of the temporal loss at a consistency of ½; the balanced los
 METHODS = ("gram", "auto")  # of a picture's, those that a film can be painted by
 PEOPLE, COLORS = "people", "colors"
 OPTIMIZER, STROKES = "optimizer/", "strokes/"  # before the names of what they know, in a film's state
-MEMORY = (1, 2, 4)  # how many frames back the film is remembered
-OLDER = 8  # and how many against the drift of the strokes
+MEMORY = (1, 2, 4, 8)  # how many frames back the film is remembered
 
 
 @dataclass(frozen=True)
@@ -158,7 +157,7 @@ class Film:
         photo = _floats(frame)
         picture = self._begun(photo) if held is None else self._continued(held, photo)
         grey = self._finder.grey(frame) if self._finder is not None else None
-        self._history = [*self._history, Painted(frame, picture, grey)][-OLDER:]
+        self._history = [*self._history, Painted(frame, picture, grey)][-MEMORY[-1] :]
         return picture
 
     def _begun(self, photo: Float32) -> Float32:
@@ -182,8 +181,7 @@ class Film:
         if not self._history or self._history[-1].frame.shape != frame.shape:
             return None
         remembered = [self._history[-back] for back in reversed(MEMORY) if back <= len(self._history)]
-        older = self._history[-OLDER] if len(self._history) >= OLDER else None
-        return anchor(remembered, frame, self._finder, self.pace.strength, older)
+        return anchor(remembered, frame, self._finder, self.pace.strength)
 
     def _continued(self, held: Anchor, photo: Float32) -> Float32:
         """A frame that goes on from the one before."""
@@ -236,7 +234,7 @@ class Film:
         except (KeyError, TypeError, ValueError) as error:
             raise ResumeError(f"no state of a film ({error})") from error
         known = frames.dtype == np.uint8 and pictures.dtype == np.float32 and frames.ndim == 4 and frames.shape[3] == 3
-        if not known or frames.shape != pictures.shape or not 0 < len(frames) <= OLDER:
+        if not known or frames.shape != pictures.shape or not 0 < len(frames) <= MEMORY[-1]:
             raise ResumeError(f"no state of a film (frames {frames.shape}, pictures {pictures.shape})")
         learnt, strokes = (
             {name.removeprefix(prefix): array for name, array in state.items() if name.startswith(prefix)}

@@ -16,7 +16,7 @@ from minitorch_style.image.resize import resized
 from minitorch_style.kernels.patches import patch_kernels
 from minitorch_style.restroke import Paintings, Strokes, restroke
 from minitorch_style.transfer.settings import Settings
-from minitorch_style.video import flow, people, strength
+from minitorch_style.video import flow, people, strength, temporal
 from minitorch_style.video.film import Film, Pace
 from minitorch_style.video.temporal import Anchor, Painted, anchor
 from tests.video import films
@@ -118,17 +118,16 @@ def test_what_was_hidden_is_known_from_older_frames(finder: flow.Flow) -> None:
     fresh = (both.trust - alone.trust)[..., 0] > 0.5
     assert fresh.any()
     np.testing.assert_allclose(both.target[fresh], 0.2, atol=1e-6)
-    drawn = 0.05 * (0.8 - 0.2)  # at most, towards what the older frame shows
+    drawn = 0.15 * (0.8 - 0.2)  # at most, towards what the older frame shows
     np.testing.assert_allclose(both.target[~fresh], alone.target[~fresh], atol=drawn + 1e-6)
 
 
-@pytest.mark.parametrize(("remembered", "share"), [(True, 0.05), (False, 0.1)])
-def test_older_frames_draw_a_little(finder: flow.Flow, remembered: bool, share: float) -> None:
+def test_older_frames_draw_a_little(finder: flow.Flow) -> None:
     frame = films.texture(2, 64, 64)
     old, last = (Painted(frame, np.full(frame.shape, value, np.float32), finder.grey(frame)) for value in (0.8, 0.2))
-    held = anchor([old, last], frame, finder, 1.0) if remembered else anchor([last], frame, finder, 1.0, old)
+    held = anchor([old, last], frame, finder, 1.0)
     assert held is not None
-    np.testing.assert_allclose(held.target, 0.2 + share * 0.6, atol=1e-6)
+    np.testing.assert_allclose(held.target, 0.2 + 0.15 * 0.6, atol=1e-6)
 
 
 def test_what_comes_in_at_the_border_is_no_stripe(finder: flow.Flow) -> None:
@@ -255,11 +254,11 @@ def test_strokes_of_people_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     assert np.abs(found[:, 36:] - frames[0][:, 36:]).mean() < 4 < np.abs(found[:, :28] - frames[0][:, :28]).mean()
 
 
-def known_warping_error(pictures: list[Rgb8]) -> float:
-    """Mean squared difference of successive frames of a pan, moved by what is known of it."""
-    floats = [picture.astype(np.float64) / 255 for picture in pictures]
-    pairs = pairwise(floats)
-    return float(np.mean([np.mean((now[:, :-STEP] - before[:, STEP:]) ** 2) for before, now in pairs]))
+def known_warping_error(pictures: list[Rgb8], step: int = STEP, apart: int = 1) -> float:
+    """Mean squared difference of the frames of a pan that are so many `apart`, moved by what is known of it."""
+    floats, moved = [picture.astype(np.float64) / 255 for picture in pictures], step * apart
+    pairs = zip(floats, floats[apart:], strict=False)
+    return float(np.mean([np.mean((now[:, :-moved] - before[:, moved:]) ** 2) for before, now in pairs]))
 
 
 def test_a_film_is_more_coherent_than_its_frames(finder: flow.Flow) -> None:
@@ -267,6 +266,21 @@ def test_a_film_is_more_coherent_than_its_frames(finder: flow.Flow) -> None:
     together = list(stylize_frames(frames, painting(), iterations_per_frame=3, **QUICK))
     alone = [next(stylize_frames([frame], painting(), **QUICK)) for frame in frames]
     assert known_warping_error(together) < 0.6 * known_warping_error(alone)
+
+
+@pytest.mark.slow
+def test_strokes_do_not_drift_from_what_they_are_painted_on(finder: flow.Flow, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a pan with a camera's noise the errors of ten flows add up unless older frames draw the strokes back."""
+    noise = np.random.default_rng(5)
+    frames = [(frame + noise.normal(0, 4, frame.shape)).clip(0, 255).astype(np.uint8) for frame in films.pan(18, 1)]
+
+    def long_error() -> float:
+        painted = list(stylize_frames(frames, painting(), **QUICK))
+        return known_warping_error(painted[4:], step=1, apart=10)
+
+    held = long_error()
+    monkeypatch.setattr(temporal, "DRAWN", 0.0)
+    assert held < 0.45 * long_error()
 
 
 def test_without_flow_the_painted_film_changes_as_the_film_does(monkeypatch: pytest.MonkeyPatch) -> None:
