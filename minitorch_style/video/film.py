@@ -25,6 +25,7 @@ from minitorch_style.image.sources import Source, is_one, picture_of
 from minitorch_style.kernels import vector_ops
 from minitorch_style.optimizers import Optimizer, State, optimizer
 from minitorch_style.optimizers.base import Function
+from minitorch_style.style.chroma import coarse_in_chroma
 from minitorch_style.style.objective import LossWeights, Objective
 from minitorch_style.style.targets import ContentTargets, StyleTargets
 from minitorch_style.transfer.checks import require_number, require_whole
@@ -185,7 +186,7 @@ class Film:
 
     def _continued(self, held: Anchor, photo: Float32) -> Float32:
         """A frame that goes on from the one before."""
-        loss = held.beside(self.objective(photo))
+        loss = self.lowered(self.objective(photo), held)
         self._state = again(self.method, loss, self._start(held, photo), self._state)
         for _ in range(self.pace.iterations):
             self._state = self.method.step(loss, self._state)
@@ -273,6 +274,11 @@ class Film:
         return Objective.from_targets(
             canvas.plan, canvas.weights, content, style or canvas.style, self._planned.balanced
         )
+
+    def lowered(self, loss: Objective, held: Anchor | None) -> Function:
+        """What a frame's iterations lower: its own `loss` and what it is `held` by, in color by squares as pictures are."""
+        together = loss if held is None else held.beside(loss)
+        return coarse_in_chroma(together) if self._planned.balanced else together
 
     def _style_size(self, size: Sequence[int]) -> int:
         """Pixels of the longer side of the paintings for a plan of that size."""

@@ -283,6 +283,22 @@ def test_strokes_do_not_drift_from_what_they_are_painted_on(finder: flow.Flow, m
     assert held < 0.45 * long_error()
 
 
+def test_a_frame_changes_in_color_by_squares_as_a_picture_does(finder: flow.Flow) -> None:
+    film, frame = Film(painting(), Settings(method="gram", **QUICK)), films.texture(1)
+    for _ in range(2):
+        film.paint(frame)
+    first, second = film.state()["pictures"]
+    change = second - first
+    assert np.abs(change).max() > 0.005
+    chroma = change - change.mean(axis=2, keepdims=True)
+    inside = ((second > 0) & (second < 1)).all(axis=2)  # of what may be shown
+    squares = [
+        (chroma[y : y + 4, x : x + 4], inside[y : y + 4, x : x + 4]) for y in range(0, 48, 4) for x in range(0, 64, 4)
+    ]
+    assert sum(shown.all() for _, shown in squares) > 100
+    assert max(np.ptp(colors[shown], axis=0).max() for colors, shown in squares if shown.any()) < 1e-5
+
+
 def test_without_flow_the_painted_film_changes_as_the_film_does(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flow, "available", lambda size: False)
     frames = films.pan(5, STEP, 48, 64)
