@@ -296,7 +296,9 @@ def test_a_frame_changes_in_color_by_squares_as_a_picture_does(finder: flow.Flow
         (chroma[y : y + 4, x : x + 4], inside[y : y + 4, x : x + 4]) for y in range(0, 48, 4) for x in range(0, 64, 4)
     ]
     assert sum(shown.all() for _, shown in squares) > 100
-    assert max(np.ptp(colors[shown], axis=0).max() for colors, shown in squares if shown.any()) < 1e-5
+    assert (
+        max(np.ptp(colors[shown], axis=0).max() for colors, shown in squares if shown.any()) < 2e-4
+    )  # its history is bfloat16
 
 
 def test_without_flow_the_painted_film_changes_as_the_film_does(monkeypatch: pytest.MonkeyPatch) -> None:
