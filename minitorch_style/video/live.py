@@ -1,7 +1,9 @@
 """A camera's frames painted as they come, each as well as its milliseconds allow.
 
 Every frame begins with the painted one before, moved along with the film, and with the curvature that L-BFGS has learnt
-there; then as many iterations follow as there is time for. A machine that is too slow for one paints smaller frames.
+there; then as many iterations follow as there is time for, and a step more that is not looked at again: it costs no
+evaluation. Where there is no time for an iteration, every second frame makes do with that step; a machine that is too slow
+even so paints smaller frames.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ LEAST_SIZE = 64
 STEP = 0.8  # from one working size to the next smaller one
 PATIENCE = 10  # frames that were too slow before the size is lowered, and thrice as many quick ones before it is raised
 ENOUGH = 2  # iterations that a larger size must leave time for
+LEARNT = 8  # iterations of a scene before a frame may do without one
 FADE_SECONDS = 1.0
 CALMED = 0.15
 REFRESHED = 0.1  # of what a frame lacks in broad light and dark, where its past is known
@@ -50,7 +53,7 @@ class Live:
     picture = live.next(frame)  # (H, W, 3) uint8, both
 
     `painting` may be set to another while it runs, and fades in over a second. `working_size` is the longer side at which
-    the last frame was painted, `iterations` how many it got.
+    the last frame was painted, `iterations` how many of the optimizer it got.
     """
 
     def __init__(
@@ -77,6 +80,7 @@ class Live:
         self._fading: tuple[StyleTargets, float] | None = None
         self._each = 0.0  # seconds of an iteration
         self._slow = self._quick = 0  # frames in turn
+        self._learnt, self._rested = 0, False  # iterations of the scene; whether the last frame did without
 
     @property
     def painting(self) -> Source | Sequence[Source]:
@@ -133,16 +137,20 @@ class Live:
         f = loss if held is None else held.beside(loss)
         state = again(self._film.method, f, start, self._state)
         self.iterations = 0
+        if held is None:
+            self._learnt = 0
+        may_rest = self._learnt >= LEARNT and not self._rested
         while state.stop is None:
             now = time.perf_counter()
-            if self.iterations and now + self._each > begun + self.budget:
+            if (self.iterations or may_rest) and now + self._each > begun + self.budget:
                 break
             state = self._film.method.step(f, state)
             self.iterations += 1
             spent = time.perf_counter() - now
             self._each = spent if not self._each else 0.8 * self._each + 0.2 * spent
-        self._state = state
-        picture = np.clip(state.best, 0, 1)
+        self._state, self._rested = state, not self.iterations
+        self._learnt += self.iterations
+        picture = np.clip(self._film.method.ahead(state), 0, 1)
         self._last = Painted(frame, picture, None if self._finder is None else self._finder.grey(frame))
         return keep_colors(picture, photo) if self._film.settings.preserve_color else picture
 

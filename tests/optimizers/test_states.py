@@ -162,6 +162,24 @@ def test_lbfgs_keeps_the_curvature_of_a_function_like_the_one_before() -> None:
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_look_ahead_evaluates_nothing_and_changes_nothing(name: str) -> None:
+    method, f = optimizer(name), Quadratic()
+    begun = method.start(f, START)
+    assert np.array_equal(method.ahead(begun), begun.best), "nothing is known yet"
+    found = []
+    for looks in (False, True):
+        state = method.start(f, START)
+        for _ in range(4):
+            if looks:
+                method.ahead(state)
+            state = method.step(f, state)
+        found.append(bits(state))
+    assert found[0] == found[1]
+    loss = f(method.ahead(state))[0]
+    assert loss < 0.8 * state.best_loss if name == "lbfgs" else loss == state.best_loss
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
 def test_a_restart_at_another_size_is_a_start(name: str) -> None:
     method = optimizer(name)
     state = method.step(Quadratic(), method.start(Quadratic(), START))
