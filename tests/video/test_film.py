@@ -45,6 +45,21 @@ def test_flow_of_a_pan_is_found(finder: flow.Flow) -> None:
     assert found.trust[16:-16, 16:-16].mean() > 0.9
 
 
+def test_a_quick_flow_of_large_frames_is_found_at_half_their_size(finder: flow.Flow) -> None:
+    before, now = films.pan(2, 3, 241, flow.LARGE + 65)
+    quick = flow.Flow(quick=True)
+    sizes = []
+    assert quick.half is not None
+    between = quick.half.between
+    quick.half.between = lambda *frames: sizes.append(frames[0].shape) or between(*frames)  # type: ignore[method-assign]
+    found = flow.motion(quick, finder.grey(before), finder.grey(now))
+    assert sizes == [(120, 160)] * 2
+    assert found.back.shape == (*now.shape[:2], 2) and found.trust.shape == now.shape[:2]
+    inside = found.trust > 0
+    assert inside.mean() > 0.8
+    assert np.abs(found.back[inside] - [3, 0]).mean() < 0.1
+
+
 def test_noise_is_no_motion(finder: flow.Flow) -> None:
     rng, base = np.random.default_rng(1), films.texture(4, 48, 48).astype(np.float32)
     noisy = [np.clip(base + rng.normal(0, 2, base.shape), 0, 255).astype(np.uint8) for _ in range(2)]
