@@ -106,7 +106,7 @@ class Film:
         self._repainter: Repainter | None = None
         if self.settings.method == "auto":
             self._repainter = Repainter(self.sources, self.settings, network.kernels.name, self.pace.consistency)
-        self._people = None if self.settings.region is None else People(SEGMENTER)
+        self._people = None if self.settings.region is None else People(SEGMENTER, network.kernels.name)
         self.scenes = 0
 
     def paint(self, frame: Rgb8) -> Rgb8:

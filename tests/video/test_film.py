@@ -18,6 +18,7 @@ from minitorch_style.restroke import Paintings, Strokes, restroke
 from minitorch_style.transfer.settings import Settings
 from minitorch_style.video import flow, people, strength, temporal
 from minitorch_style.video.film import Film, Pace
+from minitorch_style.video.repainter import legible
 from minitorch_style.video.temporal import Anchor, Painted, anchor
 from tests.video import films
 
@@ -222,12 +223,29 @@ def test_people_are_painted_in_smaller_patches(monkeypatch: pytest.MonkeyPatch) 
         Paintings([resized(painting() / np.float32(255), (64, 64))]),
         Strokes(sharpness=0.8),
     )
-    plan = next(stylize_frames([frame], painting(), **QUICK)) / np.float32(255)
     fine = np.zeros((*frame.shape[:2], 1), np.float32)
     fine[:, : frame.shape[1] // 2] = 1
+    plan = next(stylize_frames([frame], painting(), **QUICK)) / np.float32(255)
+    plan = legible(plan, given[0], fine[..., 0])
     found = strokes_of([frame])[0] / np.float32(255)
     with_people, without = (restroke(plan, *given, fine=one, kernels=patch_kernels("numpy")) for one in (fine, None))
     assert np.abs(found - with_people).mean() < 0.01 < np.abs(found - without)[:, :28].mean()
+
+
+def test_the_plan_of_small_people_shows_them(rng: np.random.Generator) -> None:
+    """In the plan's colors; nothing else changes, nor do people who are large enough."""
+    photo = films.texture(1, 96, 128) / np.float32(255)
+    plan = (0.3 + 0.1 * rng.random((48, 64, 3))).astype(np.float32) * np.array([1, 1, 2], np.float32)
+    likely = np.zeros(photo.shape[:2], np.float32)
+    likely[24:72, 32:96] = 1
+    found = legible(plan, photo, likely)
+    middle, small = np.s_[16:32, 20:44], resized(photo, (48, 64))
+    assert np.corrcoef(plan[middle][..., 0].ravel(), small[middle][..., 0].ravel())[0, 1] < 0.3
+    assert np.corrcoef(found[middle].mean(axis=2).ravel(), small[middle].mean(axis=2).ravel())[0, 1] > 0.8
+    assert np.abs(found.mean((0, 1)) - plan.mean((0, 1))).max() < 0.05
+    assert np.allclose(found[:8], plan[:8], atol=1e-6)
+    people = np.ones((400, 400), np.float32)
+    assert legible(plan, np.zeros((400, 400, 3), np.float32), people) is plan
 
 
 def test_strokes_of_people_move_with_them(finder: flow.Flow, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -393,17 +411,18 @@ def test_what_cannot_be_is_refused_at_once() -> None:
         Film(painting(), Settings(method="gram", **QUICK)).paint(np.zeros((32, 32, 3)))  # type: ignore[arg-type]
 
 
-def _people(monkeypatch: pytest.MonkeyPatch, noise: float = 0.2) -> None:
-    """A finder of people that sees them in the left half, with noise of its own at each frame."""
-    rng = np.random.default_rng(0)
+def _people(monkeypatch: pytest.MonkeyPatch, noise: float = 0.2) -> list[str]:
+    """A finder of people that sees them in the left half, with noise of its own at each frame; which kernels it was to use."""
+    rng, used = np.random.default_rng(0), []
 
     def found(photo: np.ndarray, segmenter: object) -> np.ndarray:
         likely = np.zeros(photo.shape[:2], np.float32)
         likely[:, : photo.shape[1] // 2] = 1
         return np.clip(likely + rng.normal(0, noise, likely.shape), 0, 1).astype(np.float32)
 
-    monkeypatch.setattr(people, "load_segmenter", lambda name, kernels: None)
+    monkeypatch.setattr(people, "load_segmenter", lambda name, kernels: used.append(kernels))
     monkeypatch.setattr(people, "person_probability", found)
+    return used
 
 
 @pytest.mark.parametrize("region", ["person", "background"])
@@ -416,6 +435,14 @@ def test_only_a_region_is_painted(region: str, monkeypatch: pytest.MonkeyPatch) 
     painted, left = halves if region == "person" else halves[::-1]
     assert np.abs(found[left] - frames[0][left]).mean() < 4 < np.abs(whole[left] - frames[0][left]).mean()
     assert np.abs(found[painted] - whole[painted]).mean() < 4
+
+
+@pytest.mark.jit
+def test_the_person_finder_uses_the_kernels_that_the_film_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    used = _people(monkeypatch)
+    for kernels in ("numpy", "numba"):
+        list(stylize_frames([films.texture(4)], painting(), region="person", kernels=kernels, iterations=1))
+    assert used == ["numpy", "numba"]
 
 
 def test_the_mask_does_not_flicker(finder: flow.Flow, monkeypatch: pytest.MonkeyPatch) -> None:
