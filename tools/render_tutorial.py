@@ -2,12 +2,12 @@
 
     python -m tools.render_tutorial [NAME …]
 
-docs/tutorial/NAME.jpg each; without names all of them.
+Writes docs/tutorial/NAME.jpg each, and docs/result.jpg for the name result; without names all of them.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,9 @@ PAINTINGS = (
 )
 
 
+NAMES = ("result", *STRIPS, "blend", "paintings")
+
+
 def shown(path: Path) -> Float32:
     return load_picture(path, SIZE).pixels
 
@@ -64,10 +67,14 @@ def strip(name: str) -> list[list[tuple[str, Float32]]]:
     return [[(title, painted(PAINTING, **settings)) for title, settings in STRIPS[name].items()]]
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(NAMES))
+    names = parser.parse_args(arguments).names
+    if unknown := [name for name in names if name not in NAMES]:
+        parser.error(f"no strip {unknown[0]!r}; there are {', '.join(NAMES)}")
     folder = ROOT / "docs" / "tutorial"
-    names = sys.argv[1:] or ["result", *STRIPS, "blend", "paintings"]
-    for name in names:
+    for name in names or NAMES:
         if name == "result":
             row = [("photo", shown(PHOTO)), ("painting", shown(PAINTING)), ("result", painted(PAINTING))]
             draw([row], ROOT / "docs" / "result.jpg", 256)
