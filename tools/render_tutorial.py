@@ -31,6 +31,12 @@ STRIPS: dict[str, dict[str, dict[str, Any]]] = {
     "detail": {f"--detail {value}": {"detail": value} for value in (0.0, 0.5, 0.85, 1.5)},
     "stroke-size": {f"--stroke-size {value}": {"stroke_size": value} for value in (0.5, 1.0, 2.0)},
     "color": {"as it is": {}, "--color match": {"color": "match"}, "--preserve-color": {"preserve_color": True}},
+    "style-loss": {
+        "--preset gram": {"method": "gram"},
+        "--style-loss moments": {"method": "gram", "style_loss": "moments"},
+        "--style-loss w2": {"method": "gram", "style_loss": "w2"},
+        "--style-layer-weights 1,1,1,9,9": {"method": "gram", "style_layer_weights": (1, 1, 1, 9, 9)},
+    },
     "restroke": {"as it is": {}, "--no-restroke": {"restroke": False}},
 }
 PAINTINGS = (
