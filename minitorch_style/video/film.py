@@ -26,8 +26,9 @@ from minitorch_style.kernels import vector_ops
 from minitorch_style.optimizers import Optimizer, State, optimizer
 from minitorch_style.optimizers.base import Function
 from minitorch_style.style.chroma import coarse_in_chroma
-from minitorch_style.style.objective import LossWeights, Objective
+from minitorch_style.style.objective import LossWeights, Objective, shared_by
 from minitorch_style.style.targets import ContentTargets, StyleTargets
+from minitorch_style.style.wasserstein import GRAM
 from minitorch_style.transfer.checks import require_number, require_whole
 from minitorch_style.transfer.job import prepare, taps_of
 from minitorch_style.transfer.lent import longest_side
@@ -293,7 +294,7 @@ class Film:
                 known.content_weight,
                 known.style_weight,
                 known.content_layers,
-                known.style_layers,
+                shared_by(known.style_layers or self.network.architecture.style_layers, known.style_layer_weights),
                 known.tv_weight,
             )
             style = None
@@ -301,7 +302,13 @@ class Film:
                 longest = self._style_size(size)
                 paintings = [picture_of(source, longest, name="style").pixels for source in self.sources]
                 style = StyleTargets.of(
-                    self.network, paintings, list(weights.style_layers), known.style_blend, None, known.balanced
+                    self.network,
+                    paintings,
+                    list(weights.style_layers),
+                    known.style_blend,
+                    None,
+                    known.balanced,
+                    known.style_loss or GRAM,
                 )
             self._canvases = {size: Canvas(self.network.plan(size, weights.layers), weights, style)}
         return self._canvases[size]

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -204,8 +203,7 @@ class Live:
         if share >= 1:
             self._fading = None
             return style
-        grams = {layer: gram + (1 - share) * (before.grams[layer] - gram) for layer, gram in style.grams.items()}
-        return replace(style, grams=grams)
+        return style.after(before, share)
 
     def _colors_of(self) -> Float32:
         return picture_of(self._film.sources[0], PALETTE, name="style").pixels

@@ -5,14 +5,16 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from minitorch_style.errors import DivergedError
-from minitorch_style.optimizers import OPTIMIZERS, State, Stop, Tracked, minimize, optimizer
+from minitorch_style.optimizers import OPTIMIZERS, State, Stop, Tracked, lbfgsb, minimize, optimizer
 from minitorch_style.values import from_arrays, to_arrays
 from tests.optimizers.test_optimizers import SHAPE, Quadratic
 
@@ -193,3 +195,18 @@ def test_a_restart_at_another_size_is_a_start(name: str) -> None:
         return float((x * x).sum()), 2 * x
 
     assert bits(method.restart(f, other, state)) == bits(method.start(f, other))
+
+
+def test_a_scipy_with_a_clock_leaves_no_seconds_in_the_state() -> None:
+    """Debian's, whose Fortran adds up the seconds that it takes."""
+
+    def setulb(*given: Any) -> None:
+        names = ("wa", "iwa", "task", "iprint", "csave", "lsave", "isave", "dsave", "maxls")
+        dsave = dict(zip(names, given[-len(names) :], strict=True))["dsave"]
+        dsave[:] = 1 + time.monotonic() % 1
+
+    module = SimpleNamespace(setulb=setulb, types=SimpleNamespace(intvar=np.zeros(1, np.int32)))
+    old = lbfgsb._Fortran(module)
+    work, x = old.workspace(4), np.zeros(4)
+    old.call(x, 1.0, x, work)
+    assert not work["dsave"][5:10].any() and work["dsave"][:5].all() and work["dsave"][10:].all()

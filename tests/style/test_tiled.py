@@ -17,7 +17,7 @@ SMALL = ("distilled", "distilled-perceptual", "enet")  # all others are slow at 
 
 
 def both(
-    network: Network, size: tuple[int, int], counts: tuple[int, int], balanced: bool = True
+    network: Network, size: tuple[int, int], counts: tuple[int, int], balanced: bool = True, style_loss: str = "gram"
 ) -> tuple[Objective, TiledObjective, np.ndarray]:
     """The objective of a whole picture, and that in tiles, and where to ask them."""
     rng = np.random.default_rng(3)
@@ -25,15 +25,15 @@ def both(
     painting = rng.random((70, 81, 3), np.float32)
     weights = LossWeights.of(network.architecture, 1e-2, 1.0, variation=0.1)
     whole = network.plan(size, weights.layers)
-    style = StyleTargets.of(network, painting, list(weights.style_layers))
+    style = StyleTargets.of(network, painting, list(weights.style_layers), style_loss=style_loss)
     content = ContentTargets.of(network, photo, list(weights.content_layers), whole)
     team = alone(network, Tiles(network.architecture, size, weights.layers, counts))
     untiled = Objective.from_targets(whole, weights, content, style, balanced)
     return untiled, TiledObjective(team, network, weights, photo, style, balanced), x
 
 
-def check(network: Network, size: tuple[int, int], counts: tuple[int, int]) -> TiledObjective:
-    untiled, tiled, x = both(network, size, counts)
+def check(network: Network, size: tuple[int, int], counts: tuple[int, int], style_loss: str = "gram") -> TiledObjective:
+    untiled, tiled, x = both(network, size, counts, style_loss=style_loss)
     loss, gradient = untiled(x)
     found, slope = tiled(x)
     assert found == pytest.approx(loss, rel=1e-6)
@@ -54,6 +54,11 @@ def test_tiles_are_the_whole_picture(model: str, pooling: str) -> None:
 def test_any_size(size: tuple[int, int]) -> None:
     """Below one tile, with less left for the last tile than a stride, odd and even."""
     check(load_network("distilled", "random:1", "numpy"), size, (3, 4))
+
+
+@pytest.mark.parametrize("style_loss", ("moments", "w2"))
+def test_losses_that_compare_means(style_loss: str) -> None:
+    check(load_network("distilled", "random:1", "numpy"), (176, 321), (2, 3), style_loss)
 
 
 @pytest.mark.jit
