@@ -77,7 +77,7 @@ class Live:
         self._state: State | None = None
         self._finder: flow.Flow | None = None
         self._fading: tuple[StyleTargets, float] | None = None
-        self._each = 0.0  # seconds of an iteration
+        self._each = self._spent = 0.0  # seconds of an iteration, of the last frame
         self._slow = self._quick = 0  # frames in turn
         self._learnt, self._rested = 0, False  # iterations of the scene; whether the last frame did without
 
@@ -106,7 +106,7 @@ class Live:
             self.next(frame)
         self.next(frame)
         self._last = self._state = None
-        self.working_size, self._slow, self._quick = self.size, 0, 0
+        self.working_size, self._spent, self._slow, self._quick = self.size, 0.0, 0, 0
 
     def next(self, frame: Rgb8) -> Rgb8:
         """The next frame, painted; `size` pixels long, or as long as the frame where that is smaller. ShapeError for what
@@ -217,7 +217,9 @@ class Live:
 
     def _adapt(self, spent: float) -> None:
         """Lowers the working size where a single iteration takes too long, and raises it where more than enough fit."""
-        slow = spent > self.budget and self.iterations <= 1
+        both = (spent + (self._spent or spent)) / 2  # of every two frames one may do without an iteration
+        self._spent = spent
+        slow = both > self.budget and self.iterations <= 1
         once = spent - self._each * (self.iterations - ENOUGH)  # what ENOUGH iterations would have taken
         quick = self.working_size < self.size and once < STEP**2 * self.budget
         self._slow, self._quick = (self._slow + 1 if slow else 0), (self._quick + 1 if quick else 0)
@@ -227,7 +229,7 @@ class Live:
             self._change(min(self.size, round(self.working_size / STEP)))
 
     def _change(self, size: int) -> None:
-        self.working_size, self._each, self._slow, self._quick = size, 0.0, 0, 0
+        self.working_size, self._each, self._spent, self._slow, self._quick = size, 0.0, 0.0, 0, 0
 
 
 def _floats(frame: Rgb8) -> Float32:

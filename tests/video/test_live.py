@@ -120,6 +120,17 @@ def test_a_slow_machine_paints_smaller_frames_and_a_quick_one_larger(
     assert painter.working_size == LEAST_SIZE
 
 
+@pytest.mark.parametrize(("milliseconds", "size"), [((60, 20), 80), ((40, 20), 100)])
+def test_two_frames_in_turn_may_take_the_time_of_two(milliseconds: tuple[int, int], size: int) -> None:
+    """One with an iteration and one without."""
+    painter = live(size=100, budget_ms=33)
+    painter.working_size = 100
+    for number in range(12):
+        painter.iterations = 1 - number % 2
+        painter._adapt(milliseconds[number % 2] / 1000)
+    assert painter.working_size == size
+
+
 def test_another_painting_fades_in(clock: Any) -> None:
     frame = films.pan(1)[0]
     painter = live()
