@@ -7,6 +7,7 @@ cheap to make: buffers are allocated and weights packed when it first runs. Pick
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -67,9 +68,11 @@ class _Backward:
 
 
 class Plan:
-    """See the module. Attributes: `taps` (in network order), `size`, `kernels`, `steps`, `nbytes` (of its buffers, indices
-    and packed weights, known before any is allocated). With `since` it begins behind that node, which all that follows must
-    see the picture through (`Architecture.necks`): its output for pictures of this size takes the place of pixels.
+    """See the module. Attributes: `taps` (in network order), `size`, `kernels`, `steps`, `largest` (values of a layer's output at
+    most), `nbytes` (of its buffers, indices and packed weights, known before any is allocated).
+
+    With `since` it begins behind that node, through which all that follows must see the picture (`Architecture.necks`): the
+    node's output for pictures of this size takes the place of pixels.
 
     Raises ShapeError if the picture is too small for a layer, SettingsError for unknown taps, UnsupportedError if a
     forced algorithm cannot compute a layer it is named for.
@@ -99,6 +102,7 @@ class Plan:
                          since)  # fmt: skip
         self._tap_of = {architecture.taps[tap]: tap for tap in self.taps}
         tapped = frozenset(self._tap_of)
+        self.largest = max(math.prod(shapes[node.name]) for node in nodes)
         scale = np.array(normalization.scale, np.float32)
         offset = -np.array(normalization.mean, np.float32) * scale
         first = [AffineStep(INPUT, (PIXELS,), kernels, scale, offset)] if since is None else []

@@ -222,25 +222,29 @@ def fitting(
     gradient: bool = True,
     seam: str | None = None,
 ) -> TiledPlan:
-    """The plan with the fewest tiles that `fits`; where none does, the one whose buffers take least. The longer side of the
-    tiles is cut first."""
+    """The plan with the largest tiles, as near to squares as they go, that `fits`; where none does, the one whose buffers take
+    least of those tried."""
     taps = tuple(taps)
 
-    def of(counts: Pair) -> TiledPlan:
-        return TiledPlan(network, Tiles(network.architecture, size, taps, counts, seam), gradient)
+    def of(side: int) -> TiledPlan:
+        rows, columns = (-(-length // side) for length in size)
+        return TiledPlan(network, Tiles(network.architecture, size, taps, (rows, columns), seam), gradient)
 
-    least = made = of(WHOLE)
-    counts, most = list(WHOLE), [-(-side // align) for side, align in zip(size, made.tiles.align, strict=True)]
-    while not fits(made):
-        axes = sorted((0, 1), key=lambda axis: -made.tiles.crop[axis])
-        axis = next((axis for axis in axes if counts[axis] < most[axis]), None)
-        if axis is None:
-            return least
-        counts[axis] += 1
-        made = of((counts[0], counts[1]))
-        if made.nbytes < least.nbytes:
-            least = made
-    return made
+    best = made = of(max(size))
+    step, too_large = max(made.tiles.align), -(-max(size) // max(made.tiles.align))
+    if fits(made):
+        return made
+    fitting = 0
+    while too_large - fitting > 1:
+        middle = (fitting + too_large) // 2
+        made = of(middle * step)
+        if fits(made):
+            fitting, best = middle, made
+        else:
+            too_large = middle
+            if not fitting and made.nbytes < best.nbytes:
+                best = made
+    return best
 
 
 def cheapest(network: Network, size: Pair, taps: Iterable[str], fits: Callable[[TiledPlan], bool]) -> TiledPlan:

@@ -2,8 +2,9 @@
 
 Two passes an evaluation. The first adds up the Gram matrices of all tiles, in double and in their order. The second gives
 each tile the gradient of the whole picture's losses at its own features; what several tiles say of a pixel is added up in
-their order. Layers behind a seam are computed for the whole picture between the two. The tiles may lie with several holders: then only Gram matrices, numbers and the strips of pixels and gradients
-that other tiles' crops reach into go from one to another, and the bits are the same.
+their order. Layers behind a seam are computed for the whole picture between the two. The tiles may lie with several holders:
+then only Gram matrices, numbers and the strips of pixels and gradients that other tiles' crops reach into go from one to
+another, and the bits are the same.
 """
 
 from __future__ import annotations

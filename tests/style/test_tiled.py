@@ -32,9 +32,7 @@ def both(
     return untiled, TiledObjective(team, network, weights, photo, style, balanced), x
 
 
-def check(
-    network: Network, size: tuple[int, int], counts: tuple[int, int], seam: str | None = None
-) -> TiledObjective:
+def check(network: Network, size: tuple[int, int], counts: tuple[int, int], seam: str | None = None) -> TiledObjective:
     untiled, tiled, x = both(network, size, counts, seam=seam)
     loss, gradient = untiled(x)
     found, slope = tiled(x)
