@@ -18,6 +18,7 @@ import numpy as np
 from minitorch_style.arrays import Float32
 from minitorch_style.engine.network import Network
 from minitorch_style.engine.parts import Alone, Holder, Parts, Space, Team, Wanted
+from minitorch_style.engine.scratch import Scratch
 from minitorch_style.engine.tiles import SEAM, Part, TiledPlan, Tiles
 from minitorch_style.kernels import vector_ops
 from minitorch_style.kernels.buffers import Buffer
@@ -222,7 +223,7 @@ def alone(network: Network, tiles: Tiles) -> Team:
 class TiledObjective:
     """The same function as `Objective`'s, but for the order in which it adds: of tiles, whoever holds them. Called with x
     (H, W, 3) float32, or its parts in `space`: (loss, gradient likewise). `photo` (H, W, 3) float32 may be None where no
-    layer reads it. SettingsError, ShapeError as there."""
+    layer reads it; `scratch` is for large arrays put together of parts. SettingsError, ShapeError as there."""
 
     def __init__(
         self,
@@ -232,8 +233,9 @@ class TiledObjective:
         photo: Float32 | None,
         style: StyleTargets | None,
         balanced: bool = False,
+        scratch: Scratch | None = None,
     ) -> None:
-        self.space, self.style = Space(team), style
+        self.space, self.style = Space(team, scratch), style
         layers = list(weights.content_layers)
         self._scales = {layer: network.tap_scales.get(layer, 1.0) ** 2 for layer in layers}
         targets = {} if photo is None else {tap: team.tiles.shape(tap) for tap in team.tiles.taps if tap in layers}

@@ -14,6 +14,7 @@ from minitorch_style.arrays import Float32
 from minitorch_style.engine.network import Network
 from minitorch_style.engine.normalize import at_mean_activation
 from minitorch_style.engine.parts import spread_like
+from minitorch_style.engine.scratch import Scratch
 from minitorch_style.engine.tiles import WHOLE, TiledPlan, Tiles, cheapest, fitting, in_tiles, within
 from minitorch_style.errors import ShapeError, StyleError
 from minitorch_style.image.resize import resized
@@ -215,11 +216,15 @@ class Descent:
         if plan is None:
             team = self.hire(network, self._tiles)
             read = photo if weights.content_layers else None
-            return TiledObjective(team, network, weights, read, style, settings.balanced)
+            return TiledObjective(team, network, weights, read, style, settings.balanced, self._scratch)
         content = None
         if weights.content_layers:
             content = ContentTargets.of(network, photo, list(weights.content_layers), plan)
         return Objective.from_targets(plan, weights, content, style, settings.balanced)
+
+    @property
+    def _scratch(self) -> Scratch | None:
+        return None if self.settings.scratch is None else Scratch(self.settings.scratch)
 
     @property
     def _halved(self) -> int:
@@ -250,7 +255,8 @@ class Descent:
         ops: VectorOps = vector_ops(self.network.kernels.name)
         if isinstance(objective, TiledObjective) and self.settings.optimizer == IN_PARTS:
             start, ops = cast(Float32, objective.space.spread(begin)), objective.space.ops
-        method = optimizer(self.settings.optimizer, ops)
+        scratch = self._scratch
+        method = optimizer(self.settings.optimizer, ops, np.zeros if scratch is None else scratch.zeros)
         now = method.start(watched, start)
         if state is None:
             yield Step(0, begin, begin, now.loss, now.loss, objective.terms)

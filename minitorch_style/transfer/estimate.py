@@ -17,6 +17,7 @@ from minitorch_style.kernels import threads
 from minitorch_style.kernels.api import KernelSet
 from minitorch_style.kernels.reference.ops import COLUMN_BYTES
 from minitorch_style.optimizers import IN_PARTS
+from minitorch_style.optimizers.lbfgs import HISTORY
 from minitorch_style.restroke.guide import scaled
 from minitorch_style.restroke.strokes import steps_of
 from minitorch_style.style.hypercolumns import CELL
@@ -35,6 +36,7 @@ SEGMENTING_BYTES = 240_000_000  # the network that finds people, its weights rea
 RELATIVE_SPEED = {"winograd": 2.0, "direct": 0.6, "im2col": 0.3, "im2col, native": 1.0}
 # Bytes an optimizer keeps for each pixel value: L-BFGS 2·14 vectors of 2 bytes, L-BFGS-B 2·10 and its workspace, of 8 (measured).
 OPTIMIZER_BYTES = {"lbfgs": 4 * 22, "lbfgsb": 8 * 42, "adam": 4 * 8, "sgd": 4 * 6}
+HISTORY_BYTES = 2 * 2 * HISTORY  # of L-BFGS's
 OPTIMIZER_SECONDS = {"lbfgs": 2e-8, "lbfgsb": 2e-7, "adam": 1e-8, "sgd": 1e-8}  # a pixel value and iteration, measured
 MOVED_BYTES_A_SECOND = 5e9  # through memory, for what is not arithmetic
 PICTURES_HERE = 5  # in floats, while the workers of a cluster compute
@@ -103,7 +105,7 @@ def held(network: Network, plan: TiledPlan, settings: Settings, tiled: bool) -> 
     that is computed in tiles its gradient and the photo's features, which a plan for the whole holds in its buffers, a crop's
     pixels and gradient, and for an optimizer of whole arrays another picture and gradient."""
     tiles, values = plan.tiles, math.prod(plan.tiles.size) * 3
-    nbytes = plan.nbytes + values * OPTIMIZER_BYTES.get(settings.optimizer, 0)
+    nbytes = plan.nbytes + values * OPTIMIZER_BYTES.get(settings.optimizer, 0) - scratch_bytes(settings, values)
     if tiled:
         layers = settings.content_layers or network.architecture.content_layers
         features = sum(math.prod(tiles.shape(layer)) for layer in layers if layer in tiles.taps)
@@ -113,6 +115,11 @@ def held(network: Network, plan: TiledPlan, settings: Settings, tiled: bool) -> 
     if network.kernels.name == "numpy":
         nbytes += _numpy_temporaries(plan)
     return nbytes
+
+
+def scratch_bytes(settings: Settings, values: int) -> int:
+    """What the history of `values` takes on the disk."""
+    return 0 if settings.scratch is None else HISTORY_BYTES * values
 
 
 def estimate(
