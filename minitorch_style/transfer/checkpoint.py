@@ -14,7 +14,7 @@ import time
 import zipfile
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -147,11 +147,12 @@ def settings_in(path: str | os.PathLike[str], about: Mapping[str, Any]) -> Setti
 
 def load_checkpoint(path: str | os.PathLike[str], job: Job) -> Checkpoint:
     """To go on with `job` from: ResumeError unless it was written by the same job, on the same pictures and networks,
-    with the same kernels."""
+    with the same kernels. A job that asks for tiles may go on with what was begun without."""
     about = read_about(path)
     if about.get("kernels") != job.network.kernels.name:
         raise ResumeError(f"{path}: made with the {about.get('kernels')} kernels, here are {job.network.kernels.name}")
-    if settings_in(path, about) != job.settings:
+    made = settings_in(path, about)
+    if replace(made, tiles=made.tiles or job.settings.tiles) != job.settings:
         raise ResumeError(f"{path}: made with other settings")
     if about.get("digest") != digest(job):
         raise ResumeError(f"{path}: the photo, a painting or the network is not the one it was made with any more")

@@ -26,7 +26,7 @@ from minitorch_style.style.chroma import coarse_chroma, coarse_in_chroma
 from minitorch_style.style.objective import LossWeights, Objective
 from minitorch_style.style.targets import ContentTargets, StyleTargets
 from minitorch_style.style.tiled import Hire, TiledObjective, alone
-from minitorch_style.transfer.estimate import BASE_BYTES, Estimate, elsewhere, estimate, held
+from minitorch_style.transfer.estimate import BASE_BYTES, Estimate, elsewhere, estimate, held, held_by_worker
 from minitorch_style.transfer.rehearsal import rehearse_vectors
 from minitorch_style.transfer.settings import Settings
 from minitorch_style.transfer.stages import Step
@@ -182,6 +182,10 @@ class Descent:
             return whole
         return elsewhere(whole, self.network, plans, self.size, len(self.plan.tiles.tiles))
 
+    def worker_bytes(self, workers: int) -> int:
+        """What each of so many workers takes who share the picture."""
+        return held_by_worker(self.network, self.plan, self._held, workers)
+
     def objective(self) -> Objective | TiledObjective:
         """Equation 6 for a picture of this size, its weights balanced as `Settings` describes."""
         settings, photo, paintings, network = self.settings, self.photo, list(self.paintings), self.network
@@ -247,8 +251,11 @@ class Descent:
     def _steps(self, before: Float32 | None, state: Arrays | None) -> Generator[Step, None, str]:
         if state is not None and CUT in state:
             state = dict(state)
-            cut = replace(self, cut=Cut.of(state.pop(CUT)))
-            return (yield from cut._steps(before, state))
+            written = Cut.of(state.pop(CUT))
+            same = (
+                self if self.settings.tiles is not None else replace(self, cut=written)
+            )  # tiles that were asked for come first
+            return (yield from same._steps(before, state))
         objective, begin = self.objective(), self._begin(before)
         evaluate = coarse_in_chroma(objective) if self.settings.balanced else objective
         watched, start = Tracked(evaluate), begin

@@ -153,6 +153,14 @@ def elsewhere(
     return Estimate(BASE_BYTES[network.kernels.name] + network.nbytes + most, whole.seconds / tiles)
 
 
+def held_by_worker(network: Network, plan: TiledPlan, held: int, workers: int) -> int:
+    """What one of so many workers takes who share the tiles of a picture, of which all together have `held`."""
+    tiles = len(plan.tiles.tiles)
+    for_one = plan.nbytes + 4 * 2 * 3 * math.prod(plan.tiles.crop)
+    of_tiles = (held - for_one) * -(-tiles // workers) / tiles
+    return BASE_BYTES[network.kernels.name] + network.nbytes + for_one + round(of_tiles)
+
+
 def of_plan(
     network: Network, size: tuple[int, int], taps: list[str], scales: int, steps: int, gradient: bool
 ) -> Estimate:

@@ -125,6 +125,8 @@ def prepare(
     stages = _stages(network, photo, lent, settings, start, mask, limit, hire)
     if settings.scratch is not None:
         Scratch(settings.scratch).require(scratch_bytes(settings, 3 * photo.size[0] * photo.size[1]))
+    if client is not None:
+        _require_workers(client, stages)
     estimates = tuple(stage.estimate() for stage in stages)
     job = Job(network, photo, paintings, settings, start, stages, estimates, preparing, mask)
     _require_memory(job, limit)
@@ -140,6 +142,14 @@ def _shared(client: Any, settings: Settings) -> tuple[Hire, Settings]:
     require_shareable(settings)
     found = require_alike(client)
     return partial(Crew, client), replace(settings, tiles=settings.tiles or len(found))
+
+
+def _require_workers(client: Any, stages: Sequence[Stage]) -> None:
+    """ClusterError if a worker has too little memory for its share of the largest stage."""
+    from minitorch_style.transfer.workers import require_room, workers
+
+    count = len(workers(client))
+    require_room(client, max(stage.worker_bytes(count) for stage in stages if isinstance(stage, Descent)))
 
 
 def require_shareable(settings: Settings) -> None:
