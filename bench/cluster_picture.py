@@ -39,7 +39,7 @@ from minitorch_style.transfer.settings import Settings
 
 ROUNDS = 8  # times that all workers are asked in an iteration of one evaluation
 EMPTY = 50  # empty rounds that are timed
-EVALUATING = ("do", "grams", "back", "merge")  # and not the start, checkpoints and the finished picture
+EVALUATING = ("do", "sums", "back", "merge")  # and not the start, checkpoints and the finished picture
 LATENCY = 1e-3  # seconds, assumed, from asking until the slowest of the workers has begun
 
 

@@ -26,6 +26,7 @@ PAGES = {
     "docs/looks.md": ["looks", "looks-gram"],
     "docs/paper.md": ["paper", "segmenters", "distillation"],
     "docs/boards.md": ["arm"],
+    "docs/page.md": ["serve-load"],
     "docs/scale.md": ["large", "tiles"],
     "docs/cluster.md": ["cluster-picture"],
     "docs/video.md": ["films"],
@@ -44,8 +45,8 @@ def data(table: str) -> Row:
         return {"rows": result("arm"), "board": result("board")}
     if table == "segmenters":
         return {"rows": result("paper")["table1"]}
-    if table == "cluster-picture":
-        return {"record": result("cluster-picture")}
+    if table in ("cluster-picture", "serve-load"):
+        return {"record": result(table)}
     if table == "large":
         return {"rows": result("large").values()}
     if table == "tiles":

@@ -1,21 +1,25 @@
 """How the page's server stands up to many clients at once: `python -m bench.serve_load [--clients 50]`.
 
 Each client opens the page, sends a photo, asks for a picture and waits for its end, on loopback. All must be served or told
-429 or 503 with Retry-After. Meanwhile `/health` is asked every 50 ms while a job is painted. Prints a table in Markdown.
+429 or 503 with Retry-After. Meanwhile `/health` is asked every 50 ms while a job is painted.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import subprocess
 import sys
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
+
+from bench.record import RESULTS, save, text
 
 PHOTO = Path(__file__).resolve().parents[1] / "examples" / "photo.jpg"
 ORDER = {"paintings": ["mosaic"], "preset": "instant", "settings": {"size": 96, "plan_size": 64}}
@@ -63,7 +67,7 @@ async def health(link: str, waits: list[float]) -> None:
             await asyncio.sleep(0.05)
 
 
-async def load(link: str, clients: int) -> None:
+async def load(link: str, clients: int) -> dict[str, Any]:
     told: Counter[str] = Counter()
     waits: list[float] = []
     asking = asyncio.create_task(health(link, waits))
@@ -71,14 +75,20 @@ async def load(link: str, clients: int) -> None:
     await asyncio.gather(*(client(link, told) for _ in range(clients)))
     seconds = time.perf_counter() - begun
     asking.cancel()
-    print("| what | figure |\n|---|---|")
-    print(f"| clients at once | {clients} |\n| until the last was done | {seconds:.1f} s |")
-    for name, count in sorted(told.items()):
-        print(f"| {name} | {count} |")
-    shares = np.percentile(waits, [50, 95, 100])
-    print(
-        f"| `/health` while painting, {len(waits)} times: median, 95 %, most | {' / '.join(f'{ms:.0f}' for ms in shares)} ms |"
-    )
+    median, most_of_them, most = np.percentile(waits, [50, 95, 100])
+    return {
+        "clients": clients,
+        "seconds": seconds,
+        "told": dict(sorted(told.items())),
+        "health": {
+            "times": len(waits),
+            "median_ms": float(median),
+            "p95_ms": float(most_of_them),
+            "most_ms": float(most),
+        },
+        "cores": os.cpu_count(),
+        "load": os.getloadavg()[0],
+    }
 
 
 def main() -> None:
@@ -89,9 +99,11 @@ def main() -> None:
     with subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         try:
             assert process.stdout is not None
-            asyncio.run(load(process.stdout.readline().strip(), options.clients))
+            record = asyncio.run(load(process.stdout.readline().strip(), options.clients))
         finally:
             process.terminate()
+    print(text(record), end="")
+    save(record, RESULTS / "serve-load.json")
 
 
 if __name__ == "__main__":

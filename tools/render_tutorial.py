@@ -2,12 +2,12 @@
 
     python -m tools.render_tutorial [NAME …]
 
-docs/tutorial/NAME.jpg each; without names all of them.
+Writes docs/tutorial/NAME.jpg each, and docs/result.jpg for the name result; without names all of them.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,12 @@ STRIPS: dict[str, dict[str, dict[str, Any]]] = {
     "detail": {f"--detail {value}": {"detail": value} for value in (0.0, 0.5, 0.85, 1.5)},
     "stroke-size": {f"--stroke-size {value}": {"stroke_size": value} for value in (0.5, 1.0, 2.0)},
     "color": {"as it is": {}, "--color match": {"color": "match"}, "--preserve-color": {"preserve_color": True}},
+    "style-loss": {
+        "--preset gram": {"method": "gram"},
+        "--style-loss moments": {"method": "gram", "style_loss": "moments"},
+        "--style-loss w2": {"method": "gram", "style_loss": "w2"},
+        "--style-layer-weights 1,1,1,9,9": {"method": "gram", "style_layer_weights": (1, 1, 1, 9, 9)},
+    },
     "restroke": {"as it is": {}, "--no-restroke": {"restroke": False}},
 }
 PAINTINGS = (
@@ -43,6 +49,9 @@ PAINTINGS = (
     "linocut",
     "watercolor",
 )
+
+
+NAMES = ("result", *STRIPS, "blend", "paintings")
 
 
 def shown(path: Path) -> Float32:
@@ -64,10 +73,14 @@ def strip(name: str) -> list[list[tuple[str, Float32]]]:
     return [[(title, painted(PAINTING, **settings)) for title, settings in STRIPS[name].items()]]
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(NAMES))
+    names = parser.parse_args(arguments).names
+    if unknown := [name for name in names if name not in NAMES]:
+        parser.error(f"no strip {unknown[0]!r}; there are {', '.join(NAMES)}")
     folder = ROOT / "docs" / "tutorial"
-    names = sys.argv[1:] or ["result", *STRIPS, "blend", "paintings"]
-    for name in names:
+    for name in names or NAMES:
         if name == "result":
             row = [("photo", shown(PHOTO)), ("painting", shown(PAINTING)), ("result", painted(PAINTING))]
             draw([row], ROOT / "docs" / "result.jpg", 256)

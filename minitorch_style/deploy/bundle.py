@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from minitorch_style.errors import SettingsError, UnsupportedError
@@ -53,8 +54,9 @@ def make_bundle(name: str, out: Path, models: Iterable[str] = MODELS) -> Path:
 
     if name not in TARGETS:
         raise SettingsError(f"no target {name!r}; there are {', '.join(TARGETS)}")
-    if out.exists() and any(out.iterdir()):
-        raise SettingsError(f"{out}: is not empty; name a new folder")
+    with suppress(FileNotFoundError):
+        if any(out.iterdir()):
+            raise SettingsError(f"{out}: is not empty; name a new folder")
     files = bundled()
     if missing := [model for model in models if model not in files]:
         raise SettingsError(f"no weights for {', '.join(missing)} here; there are {', '.join(files)}")

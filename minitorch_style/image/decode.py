@@ -55,8 +55,11 @@ def decoding_bytes(image: Image.Image, size: int | None) -> int:
     beside = {"1": 1, "L": 0, "RGB": 0, "CMYK": 0, "YCbCr": 0, "RGBA": 4, "LA": 8}.get(image.mode, 4)  # to be reduced
     beside += CODEC_BYTES.get(image.format or "", 0)
     beside += 6 if image.info.get("progressive") else 0  # coefficients of the whole picture
+    if any(turn != 1 for turn in _tag(image, ORIENTATION)):
+        beside += 4  # a TIFF is turned by Pillow while it loads it
     height, width = reduced_size((image.height, image.width), size)
-    later = pixels // steps**2 * 12 + height * width * (3 + 12)  # turned, converted, as floats
+    # Turned and converted at full size; then as bytes, and those as an array.
+    later = pixels // steps**2 * (4 + 4) + height * width * (3 + 3)
     return pixels * (own + beside) + later
 
 

@@ -97,7 +97,7 @@ def _views(
     are, to what the teacher sees, of variance 1 again."""
     found = []
     for tap, scale in scales.items():
-        root = teacher_root(network, tap)
+        root = teacher_root(network.teacher_products, tap)
         if root is not None:
             with one_thread():
                 spread = moments[tap].mapped(root).variance or 1.0

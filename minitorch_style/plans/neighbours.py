@@ -93,7 +93,7 @@ def neighbours(
                 keys = unit(
                     np.float32(1 - amount) * directions + np.float32(amount) * keys, np.zeros_like(likeness.centre)
                 )
-            losses = teacher_losses(WassersteinLoss, targets, network)
+            losses = teacher_losses(WassersteinLoss, targets, network.teacher_products)
             objective = _Objective(columns, likeness.centre, keys, losses, w2)
             descent = descend(objective, start, network.kernels, steps, state=reached.way_at(scale))
             for step in descended(scale, scales, steps, x, descent):
@@ -134,7 +134,7 @@ class _Objective:
             if tap in self.losses:
                 positions = features.shape[0] * features.shape[1]
                 value, slope = self.losses[tap](Moments.of(features, kernels), positions)
-                slope.apply(features, out, self.weight, True, kernels)
+                slope.times(self.weight).apply(features, out, True, kernels)
                 loss += self.weight * value
 
         gradient = self.columns.run_back(self._gradient, style)

@@ -10,7 +10,6 @@ import numpy as np
 
 from minitorch_style.arrays import Float32, Pixels
 from minitorch_style.engine.network import Network
-from minitorch_style.errors import SettingsError
 from minitorch_style.image.resize import resized
 from minitorch_style.kernels.buffers import Buffer
 from minitorch_style.plans.descent import descend
@@ -19,9 +18,10 @@ from minitorch_style.plans.kept import Kept, Nothing
 from minitorch_style.plans.pictures import Pictures, moments_within
 from minitorch_style.plans.reached import Reached, descended
 from minitorch_style.style.moments import Moments, StyleLoss
+from minitorch_style.style.objective import shared_by
 from minitorch_style.style.padded import PaddedPlan
 from minitorch_style.style.teacher import teacher_losses
-from minitorch_style.style.wasserstein import STYLE_LOSSES
+from minitorch_style.style.wasserstein import STYLE_LOSSES, require_style_loss
 from minitorch_style.values import Arrays
 
 RATE = 0.02
@@ -38,6 +38,7 @@ def statistics(
     scales: int = 3,
     steps: int = 60,
     style_loss: str = "w2",
+    style_layer_weights: Sequence[float] | None = None,
     content_weight: float = 0.05,
     stroke_size: float = 1.0,
     rate: float = RATE,
@@ -46,14 +47,17 @@ def statistics(
     state: Arrays | None = None,
     kept: Kept | None = None,
 ) -> Iterator[Step]:
-    """A plan of `size` pixels along its longer side. style_loss: gram, moments or w2. content_weight: that of the photo's
-    features, relative to how much these vary. Other arguments and errors as for `neighbours`; shares are those of the
+    """A plan of `size` pixels along its longer side. style_loss: gram, moments or w2. style_layer_weights: how much each
+    style layer counts, by default half as much from one to the next deeper. content_weight: that of the photo's features,
+    relative to how much these vary. Other arguments and errors as for `neighbours`; shares are those of the
     paintings' statistics."""
-    if style_loss not in STYLE_LOSSES:
-        raise SettingsError(f"no style loss {style_loss!r}; there are {', '.join(STYLE_LOSSES)}")
+    require_style_loss(style_loss)
     pictures = Pictures(photo, paintings, shares, size, scales, stroke_size, masks=masks)
     reached, kept = Reached.by(after, state, scales), kept or Nothing()
     architecture = network.architecture
+    if style_layer_weights is None:
+        style_layer_weights = [HALVING**-depth for depth in range(len(architecture.style_layers))]
+    layer_weights = shared_by(architecture.style_layers, style_layer_weights)
 
     def run() -> Iterator[Step]:
         x = reached.picture
@@ -61,10 +65,10 @@ def statistics(
             content, shown = pictures.at(scale)
             sizes = tuple(painting.shape for painting in shown)
             moments = kept.get(("moments", scale), sizes, partial(_blended, network, shown, pictures))
-            losses = teacher_losses(STYLE_LOSSES[style_loss], moments, network)
+            losses = teacher_losses(STYLE_LOSSES[style_loss], moments, network.teacher_products)
             plan = PaddedPlan(network, content.shape[:2], [*architecture.style_layers, *architecture.content_layers])
             start = content if x is None else np.clip(resized(x, content.shape[:2]), 0, 1)
-            objective = _Objective(plan, content, losses, content_weight)
+            objective = _Objective(plan, content, losses, layer_weights, content_weight)
             descent = descend(objective, start, network.kernels, steps, rate, reached.way_at(scale))
             for step in descended(scale, scales, steps, x, descent):
                 yield step
@@ -84,10 +88,17 @@ def _blended(network: Network, paintings: Sequence[Float32], pictures: Pictures)
 
 
 class _Objective:
-    """Pixels → loss and gradient: the style layers' losses, the deeper the less, each as a share of what it is for features
-    of zero; and the squared change of the content layers, as a share of how much the photo's vary."""
+    """Pixels → loss and gradient: the style layers' losses, weighted, each as a share of what it is for features of zero;
+    and the squared change of the content layers, as a share of how much the photo's vary."""
 
-    def __init__(self, plan: PaddedPlan, photo: Float32, losses: Mapping[str, StyleLoss], content: float) -> None:
+    def __init__(
+        self,
+        plan: PaddedPlan,
+        photo: Float32,
+        losses: Mapping[str, StyleLoss],
+        weights: Mapping[str, float],
+        content: float,
+    ) -> None:
         self.plan, self.losses = plan, losses
         plan.run(photo)
         layers = plan.network.architecture.content_layers if content else ()
@@ -96,10 +107,8 @@ class _Objective:
             tap: content / len(layers) / (float(np.sum(np.square(target - target.mean(axis=(0, 1))))) or 1.0)
             for tap, target in self._content.items()
         }
-        shares = {tap: HALVING**-depth for depth, tap in enumerate(losses)}
         self._weights = {
-            tap: share / sum(shares.values()) / (losses[tap](_nothing(plan.feature(tap)), 1)[0] or 1.0)
-            for tap, share in shares.items()
+            tap: weights[tap] / (loss(_nothing(plan.feature(tap)), 1)[0] or 1.0) for tap, loss in losses.items()
         }
 
     def __call__(self, pixels: Float32) -> tuple[float, Float32]:
@@ -115,7 +124,7 @@ class _Objective:
             if tap in self.losses:
                 positions = features.shape[0] * features.shape[1]
                 value, slope = self.losses[tap](Moments.of(features, kernels), positions)
-                slope.apply(features, gradient, self._weights[tap], True, kernels)
+                slope.times(self._weights[tap]).apply(features, gradient, True, kernels)
                 loss += self._weights[tap] * value
 
         self.plan.run(pixels)

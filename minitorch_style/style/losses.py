@@ -39,9 +39,8 @@ def mean_gram(gram: Gram, positions: int) -> Gram:
     return gram / positions
 
 
-def style_loss(gram: Gram, positions: int, target: Gram, out: Gram | None = None) -> tuple[float, Gram]:
-    """Equation 3, and the symmetric matrix S for which F·S is equation 5, its gradient towards F, which goes to `out` (the
-    Gram matrix itself, for one) where that is given.
+def style_loss(gram: Gram, positions: int, target: Gram) -> tuple[float, Gram]:
+    """Equation 3, and the symmetric matrix S for which F·S is equation 5, its gradient towards F.
 
     `target` is A / M_A, the mean Gram matrix of the painting, which may be of another size than the picture:
 
@@ -50,7 +49,7 @@ def style_loss(gram: Gram, positions: int, target: Gram, out: Gram | None = None
     With M_A = M this is the paper's 1/(4 N² M²) Σ (G − A)² and 1/(N² M²) F·(G − A).
     """
     maps = gram.shape[0]
-    difference = np.subtract(mean_gram(gram, positions), target, out=out)
+    difference = mean_gram(gram, positions) - target
     value = float(np.einsum("ij,ij", difference, difference)) / (4 * maps**2)
     difference /= maps**2 * positions
     return value, difference

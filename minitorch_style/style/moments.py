@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from minitorch_style.arrays import Float32
 from minitorch_style.kernels.api import KernelSet
 from minitorch_style.kernels.buffers import Buffer
 from minitorch_style.style.losses import style_loss
@@ -24,15 +25,18 @@ Mask: TypeAlias = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class FeatureSums:
-    """Σ ffᵀ, (N, N), and Σ f, (N,), over so many positions. The parts of a picture add up to the whole."""
+    """Σ ffᵀ, (N, N), and Σ f, (N,), over so many positions. The parts of a picture add up to the whole. `total` is empty,
+    (0,), where no loss asks for the mean."""
 
     gram: Matrix
     total: Matrix
     positions: int
 
     @classmethod
-    def of(cls, features: Buffer, kernels: KernelSet) -> FeatureSums:
+    def of(cls, features: Buffer, kernels: KernelSet, mean: bool = True) -> FeatureSums:
         height, width, channels = features.shape
+        if not mean:
+            return cls(kernels.gram(features), np.zeros(0), height * width)
         rows, one = np.empty((height, 1, channels), np.float32), np.ones((1, width), np.float32)
         kernels.combine_columns(features.interior, np.zeros(1, np.int64), one, rows, False)  # each row summed
         return cls(kernels.gram(features), rows[:, 0].sum(axis=0, dtype=np.float64), height * width)
@@ -88,15 +92,25 @@ class Moments:
 
 @dataclass(frozen=True)
 class Slope:
-    """F·`matrix` + `bias` is a loss's gradient towards the features F."""
+    """F·`matrix` + `bias` is a loss's gradient towards the features F; no `bias` is one of 0."""
 
     matrix: Matrix
-    bias: Matrix
+    bias: Matrix | None = None
 
-    def apply(self, features: Buffer, out: Buffer, factor: float, accumulate: bool, kernels: KernelSet) -> None:
-        """out (+)= factor · gradient."""
-        matrix, bias = ((factor * part).astype(np.float32) for part in (self.matrix, self.bias))
-        kernels.product(features, matrix, out, accumulate, bias)
+    def times(self, factor: float) -> FlatSlope:
+        bias = None if self.bias is None else (factor * self.bias).astype(np.float32)
+        return FlatSlope((factor * self.matrix).astype(np.float32), bias)
+
+
+class FlatSlope(NamedTuple):
+    """A `Slope` as the kernels take it."""
+
+    matrix: Float32
+    bias: Float32 | None
+
+    def apply(self, features: Buffer, out: Buffer, accumulate: bool, kernels: KernelSet) -> None:
+        """out (+)= gradient."""
+        kernels.product(features, self.matrix, out, accumulate, self.bias)
 
 
 class StyleLoss(Protocol):
@@ -113,7 +127,7 @@ class GramLoss:
 
     def __call__(self, picture: Moments, positions: int) -> tuple[float, Slope]:
         value, matrix = style_loss(picture.second * positions, positions, self.target.second)
-        return value, Slope(matrix, np.zeros(len(matrix)))
+        return value, Slope(matrix)
 
 
 @dataclass(frozen=True)

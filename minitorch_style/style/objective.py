@@ -15,7 +15,8 @@ from minitorch_style.kernels.buffers import Buffer
 from minitorch_style.nn.layers import Shape
 from minitorch_style.nn.registry import Architecture
 from minitorch_style.style.losses import content_loss, layer_weights, total_variation
-from minitorch_style.style.targets import ContentTargets, GramSum, StyleTargets
+from minitorch_style.style.moments import FeatureSums
+from minitorch_style.style.targets import ContentTargets, StyleTargets
 
 # A layer's weight of its own by name, or names that share the weight evenly.
 Layers = Sequence[str] | Mapping[str, float]
@@ -83,9 +84,18 @@ class LossWeights:
         return replace(self, content_layers=layers[0], style_layers=layers[1], variation=self.variation / pixels)
 
 
+def shared_by(layers: Sequence[str], weights: Sequence[float] | None = None) -> dict[str, float]:
+    """{layer: its share of all `weights`}, without any the same for each. SettingsError unless there is one for each."""
+    if weights is None:
+        return dict.fromkeys(layers, layer_weights(len(layers)))
+    if len(weights) != len(layers):
+        raise SettingsError(f"expected {len(layers)} style_layer_weights, for {', '.join(layers)}; got {len(weights)}")
+    return {layer: weight / sum(weights) for layer, weight in zip(layers, weights, strict=True)}
+
+
 def _weighted(layers: Layers) -> dict[str, float]:
     """{layer: weight}: as given, or the same share for each."""
-    return dict(layers) if isinstance(layers, Mapping) else dict.fromkeys(layers, layer_weights(len(layers)))
+    return dict(layers) if isinstance(layers, Mapping) else shared_by(layers)
 
 
 def require_targets(
@@ -189,16 +199,19 @@ class Objective:
     def pixel_count(self) -> int:
         return self.plan.size[0] * self.plan.size[1]
 
-    def grams(self, x: Float32) -> dict[str, GramSum]:
-        """{style layer: Gram matrix} of a picture. Those of several pictures added up are one of theirs together."""
+    def sums(self, x: Float32) -> dict[str, FeatureSums]:
+        """{style layer: Gram matrix, and sum of the features where the loss asks for it} of a picture. Those of several
+        pictures added up are one of theirs together."""
         self.plan.run(x)
-        return {tap: GramSum.of(self.plan.kernels, self.plan.feature(tap)) for tap in self.weights.style_layers}
+        if self.style is None:
+            return {}
+        return {tap: self.style.sums(self.plan.feature(tap), self.plan.kernels) for tap in self.weights.style_layers}
 
     def __call__(
-        self, x: Float32, grams: Mapping[str, GramSum] | None = None, on_step: OnStep | None = None
+        self, x: Float32, sums: Mapping[str, FeatureSums] | None = None, on_step: OnStep | None = None
     ) -> tuple[float, Float32]:
-        """With `grams`, x is a part of a picture whose Gram matrices they are: the style loss is that of the whole, its
-        gradient this part's. `on_step` hears how long each step of the plan took."""
+        """With `sums`, x is a part of a picture whose sums they are: the style loss is that of the whole, its gradient this
+        part's. `on_step` hears how long each step of the plan took."""
         content, style, kernels, weights = 0.0, 0.0, self.plan.kernels, self.weights
 
         def inject(tap: str, features: Buffer, gradient: Buffer) -> None:
@@ -214,12 +227,10 @@ class Objective:
             if tap in weights.style_layers:
                 assert self.style is not None
                 factor = weights.style * weights.style_layers[tap]
-                gram = grams[tap] if grams is not None else GramSum.of(kernels, features)
-                total = gram.total if grams is None else gram.total.copy()
-                value, matrix = self.style.loss(tap, total, gram.positions, kernels.matrix_product)
-                matrix *= factor
+                seen = sums[tap] if sums is not None else self.style.sums(features, kernels)
+                value, slope = self.style.loss(tap, seen, kernels.matrix_product)
                 style += factor * value
-                kernels.product(features, matrix.astype(np.float32), gradient, begun)
+                slope.times(factor).apply(features, gradient, begun, kernels)
 
         self.plan.run(x, on_step)
         gradient = self.plan.run_back(inject, on_step)

@@ -7,7 +7,7 @@ and a `ContentTargets` for each frame.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -21,32 +21,20 @@ from minitorch_style.kernels.api import KernelSet
 from minitorch_style.kernels.buffers import Buffer
 from minitorch_style.kernels.reference.ops import matrix_product
 from minitorch_style.style.losses import Gram, Multiply, content_loss, mean_gram, style_loss, teacher_loss
+from minitorch_style.style.moments import FeatureSums, Moments, Slope, StyleLoss
+from minitorch_style.style.teacher import teacher_losses
+from minitorch_style.style.wasserstein import GRAM, STYLE_LOSSES, require_style_loss
 
 
-@dataclass(frozen=True)
-class GramSum:
-    """A Gram matrix FᵀF (N, N) summed over so many positions. The parts of a picture add up to that of the whole."""
-
-    total: Gram
-    positions: int
-
-    def __add__(self, other: GramSum) -> GramSum:
-        return GramSum(self.total + other.total, self.positions + other.positions)
-
-    @classmethod
-    def of(cls, kernels: KernelSet, features: Buffer) -> GramSum:
-        return cls(kernels.gram(features), features.shape[0] * features.shape[1])
-
-
-def grams_of(plan: TiledPlan, picture: Float32, layers: Iterable[str]) -> dict[str, GramSum]:
-    """{layer: Gram matrix} of a picture (H, W, 3), in the order of its tiles."""
-    found: dict[str, GramSum] = {}
+def sums_of(plan: TiledPlan, picture: Float32, layers: Iterable[str], mean: bool = False) -> dict[str, FeatureSums]:
+    """{layer: sums over its features} of a picture (H, W, 3), in the order of its tiles; with those for the `mean`."""
+    found: dict[str, FeatureSums] = {}
     for tile in plan.run(picture):
         for layer in layers:
             features = plan.feature(layer, tile)
             if features is not None:
-                gram = GramSum.of(plan.plan.kernels, features)
-                found[layer] = found[layer] + gram if layer in found else gram
+                sums = FeatureSums.of(features, plan.plan.kernels, mean)
+                found[layer] = found[layer] + sums if layer in found else sums
     return found
 
 
@@ -54,7 +42,8 @@ def grams_of(plan: TiledPlan, picture: Float32, layers: Iterable[str]) -> dict[s
 class StyleTargets:
     """{layer: mean Gram matrix A / M_A, (N, N) float64} of a painting, or of several, blended. `scales` are factors of
     equation 3: features scaled by s scale it, of their products, by s⁴. `products` {layer: Q, (N, N)} are those of a teacher,
-    in whose space the differences then count (`teacher_loss`).
+    in whose space the differences then count (`teacher_loss`). `style_loss` is one of `STYLE_LOSSES`: gram, equation 3, or
+    one that compares the `means` {layer: (N,)} too and is relative to the painting's own spread, whatever the scales.
 
         >>> network = ms.load_network("distilled")
         >>> painting = ms.load_picture("painting.jpg", 64).pixels
@@ -66,6 +55,8 @@ class StyleTargets:
     grams: Mapping[str, Gram]
     scales: Mapping[str, float]
     products: Mapping[str, Gram] = field(default_factory=dict)
+    means: Mapping[str, Gram] = field(default_factory=dict)
+    style_loss: str = GRAM
 
     @classmethod
     def of(
@@ -76,38 +67,73 @@ class StyleTargets:
         blend: Sequence[float] | None = None,
         room: int | None = None,
         teacher: bool = False,
+        style_loss: str = GRAM,
     ) -> StyleTargets:
         """Of a painting (H, W, 3) in [0, 1], or of several of any sizes, whose mean Gram matrices are averaged with the
         weights `blend` (evenly by default). With `teacher` as the network's
         teacher sees them, where its file says how. In tiles where the buffers for a painting would take more than `room` bytes.
-        SettingsError for a blend or layers that cannot be."""
+        SettingsError for a blend, layers or a loss that cannot be."""
+        require_style_loss(style_loss)
         pictures = [paintings] if isinstance(paintings, np.ndarray) else list(paintings)
         shares = [1.0] * len(pictures) if blend is None else list(blend)
         if len(shares) != len(pictures) or min(shares) < 0 or sum(shares) == 0:
             raise SettingsError(f"expected {len(pictures)} blend weights of at least 0, not all 0; got {shares}")
         total: dict[str, Gram] = {}
+        means: dict[str, Gram] = {}
+        reads_means = style_loss != GRAM
         for picture, share in zip(pictures, shares, strict=True):
             plan = fitting(network, (picture.shape[0], picture.shape[1]), layers, within(room), gradient=False)
-            for layer, found in grams_of(plan, picture, plan.tiles.taps).items():
-                total[layer] = total.get(layer, 0.0) + mean_gram(found.total, found.positions) * (share / sum(shares))
+            for layer, found in sums_of(plan, picture, plan.tiles.taps, reads_means).items():
+                part = share / sum(shares)
+                total[layer] = total.get(layer, 0.0) + mean_gram(found.gram, found.positions) * part
+                if reads_means:
+                    means[layer] = means.get(layer, 0.0) + found.moments.mean * part
         known = network.teacher_products if teacher else {}
         products = {layer: known[layer].astype(np.float64) for layer in total if layer in known}
-        return cls(total, {layer: network.tap_scales.get(layer, 1.0) ** 4 for layer in total}, products)
+        scales = {layer: network.tap_scales.get(layer, 1.0) ** 4 for layer in total}
+        return cls(total, scales, products, means, style_loss)
 
-    def loss(self, layer: str, gram: Gram, positions: int, multiply: Multiply = matrix_product) -> tuple[float, Gram]:
-        """Equation 3 of a Gram matrix, which may be written to, and the matrix S for which F·S is its gradient; `multiply` is
-        the product of two matrices, a kernel set's where it has to be quick."""
+    def after(self, before: StyleTargets, share: float) -> StyleTargets:
+        """Between targets of the same layers and loss, 0, and these, 1."""
+
+        def blended(old: Mapping[str, Gram], new: Mapping[str, Gram]) -> dict[str, Gram]:
+            return {layer: value + (1 - share) * (old[layer] - value) for layer, value in new.items()}
+
+        return replace(self, grams=blended(before.grams, self.grams), means=blended(before.means, self.means))
+
+    def sums(self, features: Buffer, kernels: KernelSet) -> FeatureSums:
+        """What the loss asks for of a picture's features."""
+        return FeatureSums.of(features, kernels, self.reads_means)
+
+    @property
+    def reads_means(self) -> bool:
+        return self.style_loss != GRAM
+
+    def loss(self, layer: str, picture: FeatureSums, multiply: Multiply = matrix_product) -> tuple[float, Slope]:
+        """The loss of a picture, and its gradient; `multiply` is the product of two matrices, a kernel set's where it has to
+        be quick."""
+        if self.reads_means:
+            return self._losses[layer](picture.moments, picture.positions)
         if layer in self.products:
-            value, matrix = teacher_loss(gram, positions, self.grams[layer], self.products[layer], multiply)
+            given = picture.gram, picture.positions, self.grams[layer], self.products[layer]
+            value, matrix = teacher_loss(*given, multiply)
         else:
-            value, matrix = style_loss(gram, positions, self.grams[layer], gram)
+            value, matrix = style_loss(picture.gram, picture.positions, self.grams[layer])
         matrix *= self.scales[layer]
-        return self.scales[layer] * value, matrix
+        return self.scales[layer] * value, Slope(matrix)
+
+    @cached_property
+    def _losses(self) -> dict[str, StyleLoss]:
+        moments = {layer: Moments(gram, self.means[layer]) for layer, gram in self.grams.items()}
+        return teacher_losses(STYLE_LOSSES[self.style_loss], moments, self.products)
 
     @cached_property
     def norms(self) -> dict[str, float]:
-        """{layer: 1/(4N²) Σ (A/M_A)²}: what equation 3 is for features of zero."""
-        return {layer: self.loss(layer, np.zeros_like(gram), 1)[0] for layer, gram in self.grams.items()}
+        """{layer: what the loss is for features of zero}; of equation 3, 1/(4N²) Σ (A/M_A)²."""
+        return {
+            layer: self.loss(layer, FeatureSums(np.zeros_like(gram), np.zeros(len(gram)), 1))[0]
+            for layer, gram in self.grams.items()
+        }
 
 
 @dataclass(frozen=True)

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from minitorch_style.engine.network import Network
 from minitorch_style.kernels.blas import one_thread
 from minitorch_style.style.moments import MakeLoss, Matrix, Moments, Slope, StyleLoss
 
 
-def teacher_root(network: Network, tap: str) -> Matrix | None:
-    """R (N, N), symmetric; None where the network does not know."""
-    product = network.teacher_products.get(tap)
+def teacher_root(products: Mapping[str, npt.NDArray[np.floating[Any]]], tap: str) -> Matrix | None:
+    """R (N, N), symmetric, for `products` {tap: Q}; None where they do not tell."""
+    product = products.get(tap)
     if product is None:
         return None
     with one_thread():
@@ -38,14 +39,18 @@ class TeacherLoss:
     def __call__(self, picture: Moments, positions: int) -> tuple[float, Slope]:
         with one_thread():
             value, slope = self.loss(picture.mapped(self.root), positions)
-            return value, Slope(self.root @ slope.matrix @ self.root, slope.bias @ self.root)
+            bias = None if slope.bias is None else slope.bias @ self.root
+            return value, Slope(self.root @ slope.matrix @ self.root, bias)
 
 
-def teacher_losses(make: MakeLoss, moments: Mapping[str, Moments], network: Network) -> dict[str, StyleLoss]:
-    """{tap: loss} of a painting's moments, in the teacher's space where the network knows it, else in its own."""
+def teacher_losses(
+    make: MakeLoss, moments: Mapping[str, Moments], products: Mapping[str, npt.NDArray[np.floating[Any]]]
+) -> dict[str, StyleLoss]:
+    """{tap: loss} of a painting's moments, in the teacher's space where `products` {tap: Q} tell it, else in the network's
+    own."""
     found: dict[str, StyleLoss] = {}
     for tap, of_painting in moments.items():
-        root = teacher_root(network, tap)
+        root = teacher_root(products, tap)
         if root is None:
             found[tap] = make(of_painting)
         else:

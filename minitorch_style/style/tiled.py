@@ -23,8 +23,9 @@ from minitorch_style.engine.tiles import SEAM, Part, TiledPlan, Tiles
 from minitorch_style.kernels import vector_ops
 from minitorch_style.kernels.buffers import Buffer
 from minitorch_style.style.losses import content_loss
+from minitorch_style.style.moments import FeatureSums, FlatSlope
 from minitorch_style.style.objective import LossWeights, Terms, require_targets
-from minitorch_style.style.targets import GramSum, StyleTargets
+from minitorch_style.style.targets import StyleTargets
 
 # Whoever is to hold a picture's tiles.
 Hire: TypeAlias = Callable[[Network, Tiles], Team]
@@ -56,29 +57,30 @@ class TileHolder(Holder):
         norms[self.numbers[-1]] |= _norms(self._deep_targets)
         return norms
 
-    def grams(self, picture: int, layers: Sequence[str]) -> dict[int, dict[str, GramSum]]:
-        """The Gram matrices of a picture's features; sees the picture also where no layers are asked for."""
+    def sums(self, picture: int, layers: Sequence[str], mean: bool) -> dict[int, dict[str, FeatureSums]]:
+        """The Gram matrices of a picture's features, with those for the `mean`; sees the picture also where no layers are
+        asked for."""
         found, kernels = {}, self.plan.plan.kernels
         for number in self._see(picture):
-            found[number] = {layer: GramSum.of(kernels, own) for layer, own in self._features(number, layers)}
+            found[number] = {layer: FeatureSums.of(own, kernels, mean) for layer, own in self._features(number, layers)}
         found[self.numbers[-1]] |= {
-            layer: GramSum.of(kernels, features) for layer, features in self._deep_features(layers)
+            layer: FeatureSums.of(features, kernels, mean) for layer, features in self._deep_features(layers)
         }
         return found
 
     def back(
-        self, matrices: Mapping[str, Float32], factors: Mapping[str, float], variation: float, gradient: int
+        self, style: Mapping[str, FlatSlope], factors: Mapping[str, float], variation: float, gradient: int
     ) -> dict[int, tuple[float, float]]:
         """Of the picture that was seen last: Σ factors · equation 1 of the tile's own features, and the total variation that
-        begins in it, times `variation`. What these and the `matrices` S, for which F·S is a gradient at the features F,
+        begins in it, times `variation`. What these and the `style` losses' gradients at the features
         say of the pixels goes to the vector `gradient`, but for what has to wait for other holders."""
         tiles, found = self.tiles.tiles, {}
-        deep = self._deep_back(matrices, factors)
+        deep = self._deep_back(style, factors)
         self.vectors[gradient] = {number: np.zeros(_values(tiles[number].own), np.float32) for number in self.numbers}
         self._awaited = {number: self.tiles.seeing(number) for number in self.numbers}
         for number in self.numbers:
             tile, crop = tiles[number], self._crop(number)
-            content, slope = self._back(number, crop, matrices, factors)
+            content, slope = self._back(number, crop, style, factors)
             roughness = _variation(crop, tile.own.within(tile.crop), slope, variation) if variation else 0.0
             for other, common in self.tiles.seen_by(number).items():
                 self._slopes[number, other] = slope[common.within(tile.crop)]
@@ -155,7 +157,7 @@ class TileHolder(Holder):
         return crop
 
     def _back(
-        self, number: int, crop: Float32, matrices: Mapping[str, Float32], factors: Mapping[str, float]
+        self, number: int, crop: Float32, style: Mapping[str, FlatSlope], factors: Mapping[str, float]
     ) -> tuple[float, Float32]:
         """Σ factors · equation 1, and the gradient of all losses at the tile's own features towards its crop's pixels."""
         content, plan, tile = 0.0, self.plan, self.tiles.tiles[number]
@@ -170,7 +172,7 @@ class TileHolder(Holder):
                 assert plan.deep is not None
                 out.interior[...] = plan.deep.source_gradient.interior[plan.tiles.own(tap, tile)]
             else:
-                content += self._losses(tap, own, out, self._targets[number], matrices, factors)
+                content += self._losses(tap, own, out, self._targets[number], style, factors)
 
         if self._planned != number:
             plan.plan.run(crop)
@@ -178,14 +180,14 @@ class TileHolder(Holder):
         gradient = plan.plan.run_back(inject)
         return content, gradient
 
-    def _deep_back(self, matrices: Mapping[str, Float32], factors: Mapping[str, float]) -> float:
+    def _deep_back(self, style: Mapping[str, FlatSlope], factors: Mapping[str, float]) -> float:
         """Likewise behind the seam, towards what goes through it."""
         content = 0.0
 
         def inject(tap: str, features: Buffer, gradient: Buffer) -> None:
             nonlocal content
             gradient.interior[...] = 0
-            content += self._losses(tap, features, gradient, self._deep_targets, matrices, factors)
+            content += self._losses(tap, features, gradient, self._deep_targets, style, factors)
 
         if self.plan.deep is not None:
             self.plan.deep.backward(inject)
@@ -197,7 +199,7 @@ class TileHolder(Holder):
         features: Buffer,
         gradient: Buffer,
         targets: Mapping[str, Float32],
-        matrices: Mapping[str, Float32],
+        style: Mapping[str, FlatSlope],
         factors: Mapping[str, float],
     ) -> float:
         """The losses at one tap: factor · equation 1, and of all of them the gradient, which was zero."""
@@ -206,8 +208,8 @@ class TileHolder(Holder):
             value, difference = content_loss(features.interior, targets[tap], gradient.interior)
             difference *= np.float32(factors[tap])
             content = factors[tap] * value
-        if tap in matrices:
-            self.plan.plan.kernels.product(features, matrices[tap], gradient, True)
+        if tap in style:
+            style[tap].apply(features, gradient, True, self.plan.plan.kernels)
         return content
 
 
@@ -263,31 +265,32 @@ class TiledObjective:
             return loss, np.asarray(gradient)
         space, weights = self.space, self.weights
         space.flush()
-        sums: dict[str, GramSum] = {}
-        for grams in space.in_order("grams", x.ref.number, list(weights.style_layers)):
-            for layer, gram in grams.items():
-                sums[layer] = sums[layer] + gram if layer in sums else gram
-        style, matrices = self._style(sums)
+        sums: dict[str, FeatureSums] = {}
+        mean = self.style is not None and self.style.reads_means
+        for seen in space.in_order("sums", x.ref.number, list(weights.style_layers), mean):
+            for layer, part in seen.items():
+                sums[layer] = sums[layer] + part if layer in sums else part
+        style, slopes = self._style(sums)
         factors = {
             layer: weights.content * weight * self._scales[layer] for layer, weight in weights.content_layers.items()
         }
         slope = space.vector()
-        found = space.in_order("back", matrices, factors, weights.variation, slope.ref.number)
+        found = space.in_order("back", slopes, factors, weights.variation, slope.ref.number)
         space.team.ask("merge", slope.ref.number)
         content, variation = (float(sum(values)) for values in zip(*found, strict=True))
         self.terms = Terms(content, style, variation)
         return self.terms.total, cast(Float32, slope)
 
-    def _style(self, grams: dict[str, GramSum]) -> tuple[float, dict[str, Float32]]:
-        """β·L_style, and {layer: S} for which F·S is its gradient towards the features F."""
-        value, matrices = 0.0, {}
-        for tap, gram in grams.items():
+    def _style(self, sums: dict[str, FeatureSums]) -> tuple[float, dict[str, FlatSlope]]:
+        """β·L_style, and {layer: its gradient towards the features}."""
+        value, slopes = 0.0, {}
+        for tap, seen in sums.items():
             assert self.style is not None
             factor = self.weights.style * self.weights.style_layers[tap]
-            loss, matrix = self.style.loss(tap, gram.total.copy(), gram.positions)
-            matrices[tap] = (matrix * factor).astype(np.float32)
+            loss, slope = self.style.loss(tap, seen)
+            slopes[tap] = slope.times(factor)
             value += factor * loss
-        return value, matrices
+        return value, slopes
 
 
 def _values(part: Part) -> int:

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from minitorch_style.errors import SettingsError
 from minitorch_style.kernels.blas import one_thread
 from minitorch_style.style.moments import GramLoss, MakeLoss, Matrix, Moments, MomentsLoss, Slope
 
@@ -50,4 +51,11 @@ class WassersteinLoss:
             return float(value) / self._spread, Slope(factor * matrix, factor * (shift - picture.mean @ matrix))
 
 
-STYLE_LOSSES: Mapping[str, MakeLoss] = {"gram": GramLoss, "moments": MomentsLoss, "w2": WassersteinLoss}
+GRAM = "gram"  # needs no means
+STYLE_LOSSES: Mapping[str, MakeLoss] = {GRAM: GramLoss, "moments": MomentsLoss, "w2": WassersteinLoss}
+
+
+def require_style_loss(name: str) -> None:
+    """SettingsError for one that is none of them."""
+    if name not in STYLE_LOSSES:
+        raise SettingsError(f"no style loss {name!r}; there are {', '.join(STYLE_LOSSES)}")

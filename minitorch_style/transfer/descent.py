@@ -23,9 +23,10 @@ from minitorch_style.kernels.api import VectorOps
 from minitorch_style.optimizers import IN_PARTS, State, Stop, Tracked, optimizer
 from minitorch_style.plans.kept import Kept, Nothing
 from minitorch_style.style.chroma import coarse_chroma, coarse_in_chroma
-from minitorch_style.style.objective import LossWeights, Objective
+from minitorch_style.style.objective import LossWeights, Objective, shared_by
 from minitorch_style.style.targets import ContentTargets, StyleTargets
 from minitorch_style.style.tiled import Hire, TiledObjective, alone
+from minitorch_style.style.wasserstein import GRAM
 from minitorch_style.transfer.estimate import BASE_BYTES, Estimate, elsewhere, estimate, held, held_by_worker
 from minitorch_style.transfer.rehearsal import rehearse_vectors
 from minitorch_style.transfer.settings import Settings
@@ -63,9 +64,9 @@ def scaled(shape: tuple[int, ...], factor: float) -> tuple[int, int]:
 @dataclass(frozen=True)
 class Descent:
     """`settings.iterations` of the optimizer on a picture of `size`; photo and paintings (H, W, 3) shrink along. `start` is
-    what the whole job begins with, at the photo's size. The layers are the network's own where they are None. Where more
-    than `limit` bytes would be taken the picture is cut into tiles, which changes the order of sums alone; `cut` says how
-    it has been cut before. `hire` finds who holds the tiles."""
+    what the whole job begins with, at the photo's size. The layers are the network's own where they are None, and those of
+    the style share evenly without `layer_weights`. Where more than `limit` bytes would be taken the picture is cut into
+    tiles, which changes the order of sums alone; `cut` says how it has been cut before. `hire` finds who holds the tiles."""
 
     network: Network
     size: tuple[int, int]
@@ -75,6 +76,7 @@ class Descent:
     settings: Settings
     content_layers: Names = None
     style_layers: Names = None
+    layer_weights: Sequence[float] | None = None
     kept: Kept = field(default_factory=Nothing)
     limit: int | None = None
     cut: Cut | None = None
@@ -156,8 +158,10 @@ class Descent:
         return replace(self, size=size)
 
     def check(self) -> None:
-        """ShapeError if the picture or a painting is too small for the network."""
+        """ShapeError if the picture or a painting is too small for the network, SettingsError for layer weights that are not
+        one for each layer."""
         architecture = self.network.architecture
+        self._style_layers()
         nodes = architecture.until(self.taps)
         architecture.shapes(self.size, nodes)
         for number, painting in enumerate(self.paintings, 1):
@@ -168,6 +172,9 @@ class Descent:
                 raise ShapeError(
                     f"style {number}, {columns}×{rows} pixels, is too small for {self.settings.scales} scales: {error}"
                 ) from error
+
+    def _style_layers(self) -> dict[str, float]:
+        return shared_by(self.style_layers or self.network.architecture.style_layers, self.layer_weights)
 
     def _shrunk(self, shape: tuple[int, ...]) -> tuple[int, int]:
         return scaled(shape, self.size[0] / self.photo.shape[0])
@@ -203,7 +210,7 @@ class Descent:
             settings.content_weight,
             settings.style_weight,
             self.content_layers,
-            self.style_layers,
+            self._style_layers(),
             settings.tv_weight,
         )
         plan = None
@@ -214,7 +221,14 @@ class Descent:
         if weights.style_layers:
             layers, sizes = tuple(weights.style_layers), tuple(painting.shape for painting in paintings)
             make = partial(
-                StyleTargets.of, network, paintings, layers, settings.style_blend, self._room, settings.balanced
+                StyleTargets.of,
+                network,
+                paintings,
+                layers,
+                settings.style_blend,
+                self._room,
+                settings.balanced,
+                settings.style_loss or GRAM,
             )
             style = kept.get(("style", network.name, self._halved), (layers, sizes, self._room), make)
         if plan is None:

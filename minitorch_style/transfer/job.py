@@ -25,7 +25,7 @@ from minitorch_style.nn.layers import Binarize
 from minitorch_style.nn.registry import Architecture
 from minitorch_style.optimizers import IN_PARTS, LINE_SEARCHES, optimizer
 from minitorch_style.style.hypercolumns import hypercolumn_taps
-from minitorch_style.style.objective import Objective
+from minitorch_style.style.objective import Objective, shared_by
 from minitorch_style.style.tiled import Hire, TiledObjective, alone
 from minitorch_style.transfer.descent import Descent, scaled
 from minitorch_style.transfer.estimate import SAVING_SECONDS, Estimate, preparing_bytes, reading_room, scratch_bytes
@@ -243,6 +243,7 @@ def _stages(
         return _descents(network, photo, lent, settings, start, limit, hire)
     if settings.color == "match":
         lent = lent.replaced([match_colors(painting.pixels, photo.pixels) for painting in lent.pictures])
+    shared_by(network.architecture.style_layers, settings.style_layer_weights)  # refuses a wrong number of them
     planning = Planning(network, photo.values, lent.pictures, settings, lent.kept, lent.masks)
     if not settings.restroke or untouched(settings):
         return (planning,)
@@ -272,15 +273,17 @@ def _descents(
     """At every scale, by a starter if there is one, the last by `network` at the photo's size."""
     paintings = [painting.pixels for painting in lent.pictures]
     shown = photo.size, photo.pixels, paintings, floats(start), settings
-    own = Descent(network, *shown, settings.content_layers, settings.style_layers, lent.kept, limit, hire=hire)
+    layers = settings.content_layers, settings.style_layers, settings.style_layer_weights
+    own = Descent(network, *shown, *layers, lent.kept, limit, hire=hire)
     painter = own  # alone, or beside a starter, whose network is held as well
     if settings.warm_start not in (None, network.name):
         load = partial(load_network, str(settings.warm_start), None, settings.kernels, settings.pooling)
         starter = lent.kept.get("starter", settings.warm_start, load)
         left = None if limit is None else limit - network.nbytes
-        painter = Descent(starter, *shown, kept=lent.kept, limit=left, hire=hire)
+        weights = settings.style_layer_weights if settings.style_layers is None else None  # those of its own layers
+        painter = Descent(starter, *shown, layer_weights=weights, kept=lent.kept, limit=left, hire=hire)
         own = replace(own, limit=None if limit is None else limit - starter.nbytes)
-    sizes = [scaled(photo.size, 0.5**halvings) for halvings in reversed(range(settings.scales))]
+    sizes = [scaled(photo.size, settings.scale_step**-steps) for steps in reversed(range(settings.scales))]
     stages = tuple(painter.at(size) for size in sizes)
     if painter is not own:
         stages += (own,)

@@ -86,8 +86,12 @@ class Planning:
     def _chosen(self) -> tuple[str, dict[str, Any]]:
         if self.settings.method == "voting":
             return "voting", {}
-        way, given = ("statistics", {}) if self.settings.method == "statistics" else chosen(self.settings.strength)
-        return way, {**given, "style_loss": self.settings.style_loss} if way == "statistics" else dict(given)
+        known = self.settings
+        way, given = ("statistics", {}) if known.method == "statistics" else chosen(known.strength)
+        if way != "statistics":
+            return way, dict(given)
+        wanted = {"style_loss": known.style_loss, "style_layer_weights": known.style_layer_weights}
+        return way, {**given, **{name: value for name, value in wanted.items() if value is not None}}
 
     @property
     def effort(self) -> tuple[int, int]:

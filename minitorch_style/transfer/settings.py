@@ -76,9 +76,10 @@ class Settings:
     next. Without it they are α and β of equation 6 as printed, whose meaning changes with size and network. With it, too,
     color changes by squares of 4 pixels at the finest (`style/chroma.py`), and the picture has fewer colored speckles.
 
-    With `scales` above 1 the picture is first made at 1/2, 1/4 … of its size, `iterations` at each: large strokes are
-    cheap there, and what they changed is carried over to the next scale. With `warm_start`, the name of another network,
-    that one does all this, and `model` goes on from its picture, for as many iterations more.
+    With `scales` above 1 the picture is first made at 1/2, 1/4 … of its size, or in smaller steps (`scale_step`),
+    `iterations` at each: large strokes are cheap there, and what they changed is carried over to the next scale. With
+    `warm_start`, the name of another network, that one does all this, and `model` goes on from its picture, for as many
+    iterations more.
 
     With `activation`, losses see features scaled, all layers by one factor, so that their mean for the photo is that: the
     ratio of α and β means something only beside it, since equation 1 grows with its square, equation 3 with its fourth
@@ -144,11 +145,12 @@ class Settings:
         unit="PX",
         methods=PAINTED,
     )
-    style_loss: str = _setting(
-        "w2",
-        "what the method statistics compares: Gram matrices, moments or Wasserstein distances",
+    style_loss: str | None = _setting(
+        None,
+        "what of the features is compared: Gram matrices, moments or Wasserstein distances (default: gram for the method "
+        "gram, else w2)",
         choices=STYLE_LOSSES,
-        methods=("auto", "statistics"),
+        methods=("auto", "statistics", "gram"),
     )
     model: str = _setting(
         "distilled-perceptual",
@@ -169,6 +171,15 @@ class Settings:
         unit="N",
         methods=GRAM,
         most=16,
+    )
+    scale_step: float = _setting(
+        2.0,
+        "how much larger each of the --scales is than the one before: 1.41 takes smaller steps",
+        kind="float",
+        least=1.1,
+        most=8,
+        unit="X",
+        methods=GRAM,
     )
     warm_start: str | None = _setting(
         None,
@@ -226,6 +237,14 @@ class Settings:
         kind="names",
         unit="L,…",
         methods=GRAM,
+    )
+    style_layer_weights: tuple[float, ...] | None = _setting(
+        None,
+        "how much each style layer counts, comma-separated, the shallowest first (default: even for the method gram; for "
+        "statistics half as much from one to the next)",
+        kind="numbers",
+        unit="W,…",
+        methods=("gram", "statistics"),
     )
     style_blend: tuple[float, ...] | None = _setting(
         None, "weights of several styles, comma-separated (default: even)", kind="numbers", unit="W,…"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import subprocess
-import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -141,8 +142,9 @@ def test_a_size_that_the_format_cannot_hold(
         ["cross-compile", "--target", "aarch64", "-o", "CLOSED/board"],
     ],
 )
-def test_a_closed_folder_is_one_line(tmp_path: Path, weight_file: Path, arguments: list[str]) -> None:
-    """As a user who may not enter it; the modules are loaded before, since those may lie in a folder of root's."""
+def test_a_closed_folder_is_one_line(
+    loaded: None, tmp_path: Path, weight_file: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
     closed, open_ = tmp_path / "closed", tmp_path / "open"
     for folder in (closed, open_):
         folder.mkdir()
@@ -153,22 +155,36 @@ def test_a_closed_folder_is_one_line(tmp_path: Path, weight_file: Path, argument
     for folder in (tmp_path, *tmp_path.parents):  # to be passed through by anybody, written to by nobody else
         if folder.stat().st_uid == os.getuid() and not folder.stat().st_mode & 0o001:
             folder.chmod(folder.stat().st_mode | 0o011)
-    code = (
-        "import contextlib, os, sys\n"
-        "from minitorch_style.cli import main\n"
-        "with contextlib.suppress(ImportError):\n"
-        "    import llvmlite.binding\n"
-        "main(['stylize', *sys.argv[1:3], '-o', sys.argv[3], '--size', '32', '--dry-run', '--quiet'])\n"
-        "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
-        "sys.exit(main(sys.argv[4:]))"
-    )
     filled = [part.replace("CLOSED", str(closed)).replace("DIR", str(open_)) for part in arguments]
-    done = subprocess.run(
-        [sys.executable, "-c", code, PHOTO, PAINTING, str(open_ / "o.png"), *filled],
-        capture_output=True, text=True, cwd=Path(PHOTO).parents[1], timeout=120, check=False,
-    )  # fmt: skip
-    assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
-    assert str(closed) in done.stderr and "Permission denied" in done.stderr
+    with somebody_else():
+        code = main(filled)
+    errors = capsys.readouterr().err
+    assert code == 2 and errors.count("\n") == 1, errors
+    assert str(closed) in errors and "Permission denied" in errors
+
+
+@contextmanager
+def somebody_else() -> Iterator[None]:
+    """As a user who owns nothing."""
+    groups = os.getgroups()
+    os.setgroups([])
+    os.setegid(65534)
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+        os.setgroups(groups)
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The modules are loaded before, since those may lie in a folder of root's."""
+    with contextlib.suppress(ImportError):
+        import llvmlite.binding  # noqa: F401
+    out = tmp_path_factory.mktemp("loaded") / "o.png"
+    main(["stylize", PHOTO, PAINTING, "-o", str(out), "--size", "32", "--dry-run", "--quiet"])
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from minitorch_style.cli import main
-from tests.cli.processes import PAINTING, PHOTO, command, painting, require_whole, run
+from tests.cli.processes import PAINTING, ROOT, command, painting, require_whole, run
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="devices and links as POSIX has them")
 
@@ -19,7 +20,7 @@ def shell(line: str, tmp_path: Path, *more: str) -> subprocess.CompletedProcess[
     """Runs the program in a shell, so that streams can be closed; $0 is the command."""
     return subprocess.run(
         ["bash", "-c", line, *command(*painting(tmp_path / "out.png", *more))],
-        capture_output=True, text=True, cwd=Path(PHOTO).parents[1], timeout=120, check=False,
+        capture_output=True, text=True, cwd=ROOT, timeout=120, check=False,
     )  # fmt: skip
 
 
@@ -49,21 +50,36 @@ def test_streams_that_fail(tmp_path: Path, line: str, code: int) -> None:
         assert "standard output cannot be written" in done.stderr
 
 
+SAYING_MUCH = [
+    ["--help"],
+    ["stylize", "--help"],
+    ["networks"],
+    ["weights", "list"],
+    ["bench", "--help"],
+    ["stylize", "é×→\udcff"],
+]
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["--help"],
-        ["stylize", "--help"],
-        ["networks"],
-        ["weights", "list"],
-        ["bench", "--help"],
-        ["stylize", "é×→\udcff"],
-    ],
-)
-def test_any_encoding_of_the_terminal(encoding: str, arguments: list[str]) -> None:
-    done = run(*arguments, env={**os.environ, "PYTHONIOENCODING": encoding}, encoding=encoding, errors="strict")
-    assert done.returncode == (2 if len(arguments) == 2 and "\udcff" in arguments[1] else 0), done.stderr
+def test_any_encoding_of_the_terminal(encoding: str) -> None:
+    """All with one start of Python."""
+    code = (
+        "import json, sys\n"
+        "from minitorch_style.cli import main\n"
+        "for arguments in json.loads(input()):\n"
+        "    try:\n"
+        "        code = main(arguments)\n"
+        "    except SystemExit as end:\n"
+        "        code = end.code\n"
+        "    print('exit code', code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], input=json.dumps(SAYING_MUCH), capture_output=True, cwd=ROOT, timeout=120,
+        env={**os.environ, "PYTHONIOENCODING": encoding}, encoding=encoding, errors="strict", check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    said = [line for line in done.stdout.splitlines() if line.startswith("exit code")]
+    assert said == [*["exit code 0"] * 5, "exit code 2"]
     assert "Traceback" not in done.stderr
 
 

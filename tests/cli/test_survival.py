@@ -109,7 +109,7 @@ def test_a_signal_while_it_works(tmp_path: Path, number: int) -> None:
     assert names(tmp_path) == ["out.png"]
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 8))])
 def test_signals_at_any_moment(tmp_path: Path, seed: int) -> None:
     """From loading to the end: the old file or a whole new one, and never a traceback."""
     chance = random.Random(seed)

@@ -265,15 +265,17 @@ def test_a_small_file_of_many_pixels_is_refused_before_it_is_decoded(bits: int, 
 @pytest.mark.parametrize("size", [256, None])
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "LA", "P", "I;16", "1", "CMYK"])
 def test_reading_takes_what_it_tells(mode: str, size: int | None, tmp_path: Path) -> None:
-    """The growth of a process's peak, against what was told from the header."""
+    """The growth of a process's peak, against what was told from the header; of pictures that lie on their side."""
     image = Image.new("I;16" if mode == "I;16" else "RGB", (3000, 2000), 30000 if mode == "I;16" else (9, 99, 199))
     if mode in ("RGBA", "LA"):
         image.putalpha(100)
     path = tmp_path / ("a.tif" if mode == "CMYK" else "a.png")
-    (image if image.mode == mode else image.convert(mode)).save(path)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    (image if image.mode == mode else image.convert(mode)).save(path, exif=exif)
     done = subprocess.run([sys.executable, "-c", PEAK, str(path), str(size or 0)], capture_output=True, text=True)
     told, taken = map(int, done.stdout.split())
-    assert taken < 1.1 * told + 4_000_000 and told < 3 * taken + 10_000_000
+    assert taken < 1.1 * told + 4_000_000 and told < 2 * taken + 10_000_000
 
 
 def test_pillows_own_limit_is_not_ours() -> None:

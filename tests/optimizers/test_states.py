@@ -5,14 +5,16 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from minitorch_style.errors import DivergedError
-from minitorch_style.optimizers import OPTIMIZERS, State, Stop, Tracked, minimize, optimizer
+from minitorch_style.optimizers import OPTIMIZERS, State, Stop, Tracked, lbfgsb, minimize, optimizer
 from minitorch_style.values import from_arrays, to_arrays
 from tests.optimizers.test_optimizers import SHAPE, Quadratic
 
@@ -162,6 +164,28 @@ def test_lbfgs_keeps_the_curvature_of_a_function_like_the_one_before() -> None:
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_look_ahead_evaluates_nothing_and_changes_nothing(name: str) -> None:
+    method, f = optimizer(name), Quadratic()
+    begun = method.start(f, START)
+    assert np.array_equal(method.ahead(begun), begun.best), "nothing is known yet"
+    found = []
+    for looks in (False, True):
+        state = method.start(f, START)
+        for _ in range(4):
+            if looks:
+                method.ahead(state)
+            state = method.step(f, state)
+        found.append(bits(state))
+    assert found[0] == found[1]
+    ahead, tried, before = method.ahead(state).copy(), [], state.pixels.copy()
+    method.step(lambda x: tried.append(x.copy()) or f(x), state)
+    if name == "lbfgs":  # where a step begins, but for what the history rounds
+        assert np.abs(ahead - tried[0]).max() < 0.01 * np.abs(ahead - before).max()
+    else:
+        assert np.array_equal(ahead, state.best)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
 def test_a_restart_at_another_size_is_a_start(name: str) -> None:
     method = optimizer(name)
     state = method.step(Quadratic(), method.start(Quadratic(), START))
@@ -171,3 +195,18 @@ def test_a_restart_at_another_size_is_a_start(name: str) -> None:
         return float((x * x).sum()), 2 * x
 
     assert bits(method.restart(f, other, state)) == bits(method.start(f, other))
+
+
+def test_a_scipy_with_a_clock_leaves_no_seconds_in_the_state() -> None:
+    """Debian's, whose Fortran adds up the seconds that it takes."""
+
+    def setulb(*given: Any) -> None:
+        names = ("wa", "iwa", "task", "iprint", "csave", "lsave", "isave", "dsave", "maxls")
+        dsave = dict(zip(names, given[-len(names) :], strict=True))["dsave"]
+        dsave[:] = 1 + time.monotonic() % 1
+
+    module = SimpleNamespace(setulb=setulb, types=SimpleNamespace(intvar=np.zeros(1, np.int32)))
+    old = lbfgsb._Fortran(module)
+    work, x = old.workspace(4), np.zeros(4)
+    old.call(x, 1.0, x, work)
+    assert not work["dsave"][5:10].any() and work["dsave"][:5].all() and work["dsave"][10:].all()

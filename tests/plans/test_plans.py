@@ -214,6 +214,19 @@ def test_style_loss_is_one_of_three(network: Network, photo: Float32) -> None:
         assert np.isfinite(last(statistics(network, photo, [photo], size=32, scales=1, steps=2, style_loss=name))).all()
 
 
+def test_layers_of_statistics_count_as_they_are_told(network: Network, photo: Float32, painting: Float32) -> None:
+    """By default half as much from one to the next deeper."""
+
+    def made(weights: tuple[float, ...] | None) -> Float32:
+        few = {"size": 32, "scales": 1, "steps": 3}
+        return last(statistics(network, photo, [painting], style_layer_weights=weights, **few))
+
+    assert np.array_equal(made(None), made((16, 8, 4, 2, 1)))
+    assert not np.allclose(made(None), made((1, 1, 1, 1, 9)), atol=1e-3)
+    with pytest.raises(SettingsError, match="expected 5 style_layer_weights"):
+        statistics(network, photo, [photo], style_layer_weights=(1.0,))
+
+
 def test_votes_are_averages_of_windows(network: Network, rng: np.random.Generator) -> None:
     """By definition: each pixel's window of the painting, pasted where the pixel is; the mean of all that cover a pixel."""
     paintings = [rng.random((16, 20, 3), np.float32), rng.random((12, 8, 3), np.float32)]

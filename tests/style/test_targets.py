@@ -11,8 +11,10 @@ import pytest
 
 from minitorch_style.engine.network import Network, load_network
 from minitorch_style.errors import SettingsError
-from minitorch_style.style.objective import LossWeights, Objective
-from minitorch_style.style.targets import ContentTargets, GramSum, StyleTargets
+from minitorch_style.style.moments import FeatureSums, Moments
+from minitorch_style.style.objective import LossWeights, Objective, shared_by
+from minitorch_style.style.targets import ContentTargets, StyleTargets
+from minitorch_style.style.wasserstein import STYLE_LOSSES
 from minitorch_style.values import from_arrays, to_arrays
 from tests import oracle
 
@@ -80,26 +82,26 @@ def test_targets_can_be_sent_and_saved(network: Network, rng: np.random.Generato
 def test_a_gram_matrix_may_be_summed_elsewhere(network: Network, rng: np.random.Generator) -> None:
     photo, painting, x = rng.random((3, *SIZE, 3), np.float32)
     objective = Objective(network, photo, painting, content_weight=0)
-    own = objective.grams(x)
+    own = objective.sums(x)
     assert objective.style
-    before = {layer: gram.total.copy() for layer, gram in own.items()}
+    before = {layer: gram.gram.copy() for layer, gram in own.items()}
     loss, gradient = objective(x)
     given_loss, given_gradient = objective(x, own)
     assert loss == given_loss and np.array_equal(gradient, given_gradient)
-    assert all(np.array_equal(before[layer], own[layer].total) for layer in own), "what was given is left alone"
+    assert all(np.array_equal(before[layer], own[layer].gram) for layer in own), "what was given is left alone"
     # A part of a picture whose other part looks like the painting: the loss is that of the whole.
-    other = {layer: GramSum(gram * 2000, 2000) for layer, gram in objective.style.grams.items()}
+    other = {layer: FeatureSums(gram * 2000, np.zeros(0), 2000) for layer, gram in objective.style.grams.items()}
     summed = {layer: own[layer] + other[layer] for layer in own}
     whole, towards = objective(x, summed)
     expected = 0.0
     for layer, gram in objective.style.grams.items():
-        mean = summed[layer].total / summed[layer].positions
+        mean = summed[layer].gram / summed[layer].positions
         expected += np.sum((mean - gram) ** 2) / (4 * gram.shape[0] ** 2) / len(own)
     assert whole == pytest.approx(expected) and whole < loss
     step = 2e-3 * towards / np.abs(towards).max()
     ends = []
     for moved in (x + step, x - step):
-        grams = objective.grams(moved.astype(np.float32))
+        grams = objective.sums(moved.astype(np.float32))
         ends.append(objective(x, {layer: grams[layer] + other[layer] for layer in grams})[0])
     slope = 2 * float(np.sum(towards.astype(float) * step))
     assert ends[0] - ends[1] == pytest.approx(slope, rel=1e-2), "the gradient is this part's share of the whole loss"
@@ -138,3 +140,66 @@ def test_a_teachers_products_come_along_where_they_are_asked_for(network: Networ
     assert style.norms["conv2_1"] == plain.norms["conv2_1"] and style.norms["conv1_1"] != plain.norms["conv1_1"]
     written = from_arrays(StyleTargets, to_arrays(style))
     assert np.array_equal(written.products["conv1_1"], style.products["conv1_1"])
+
+
+def of_features(features: np.ndarray) -> Moments:
+    flat = features.reshape(-1, features.shape[-1]).astype(float)
+    return Moments(flat.T @ flat / len(flat), flat.mean(axis=0))
+
+
+@pytest.mark.parametrize("name", STYLE_LOSSES)
+def test_the_loss_is_that_of_the_features(name: str, network: Network, rng: np.random.Generator) -> None:
+    """Its value by the loss's own definition; its gradient against differences along itself."""
+    painting, x = rng.random((24, 48, 3), np.float32), rng.random((*SIZE, 3), np.float32)
+    shares = {"conv1_1": 0.75, "conv2_1": 0.25}
+    weights = LossWeights.of(network.architecture, 0.0, 2.0, style_layers=shares)
+    style = StyleTargets.of(network, painting, list(shares), style_loss=name)
+    objective = Objective.from_targets(network.plan(SIZE, weights.layers), weights, None, style)
+    loss, gradient = objective(x)
+    expected = 0.0
+    for layer, share in shares.items():
+        own, aim = (of_features(network.features(picture, [layer])[layer]) for picture in (x, painting))
+        factor = network.tap_scales.get(layer, 1.0) ** 4 if name == "gram" else 1.0
+        expected += 2.0 * share * factor * STYLE_LOSSES[name](aim)(own, 1)[0]
+    assert loss == pytest.approx(expected, rel=1e-4)
+    step = np.float32(1e-3) * gradient / np.abs(gradient).max()
+    slope = 2 * float(np.sum(gradient.astype(float) * step))
+    assert objective(x + step)[0] - objective(x - step)[0] == pytest.approx(slope, rel=2e-2)
+    assert StyleTargets.of(network, painting, list(shares)).means == {}, "the Gram loss asks for none"
+
+
+@pytest.mark.parametrize("name", ["moments", "w2"])
+def test_targets_with_means_are_values_too(name: str, network: Network, rng: np.random.Generator) -> None:
+    paintings = [rng.random((16, 24, 3), np.float32), rng.random((32, 16, 3), np.float32)]
+    first, second = (StyleTargets.of(network, one, ["conv2_1"], style_loss=name) for one in paintings)
+    both = StyleTargets.of(network, paintings, ["conv2_1"], [3, 1], style_loss=name)
+    means = [network.features(one, ["conv2_1"])["conv2_1"].mean(axis=(0, 1)) for one in paintings]
+    np.testing.assert_allclose(both.means["conv2_1"], 0.75 * means[0] + 0.25 * means[1], rtol=1e-5)
+    fading = first.after(second, 0.75)
+    for found, expected in ((fading.means, both.means), (fading.grams, both.grams)):
+        np.testing.assert_allclose(found["conv2_1"], expected["conv2_1"], rtol=1e-12)
+    again = from_arrays(StyleTargets, to_arrays(both))
+    assert again.style_loss == name and again.norms == both.norms == pickle.loads(pickle.dumps(both)).norms
+    assert fading.norms["conv2_1"] == pytest.approx(both.norms["conv2_1"])
+
+
+def test_what_a_teacher_sees_is_compared_by_every_loss(network: Network, rng: np.random.Generator) -> None:
+    """Twice its features are no other loss where that is relative; channels that it does not see do not count."""
+    painting, x = rng.random((2, *SIZE, 3), np.float32)
+    seen = np.zeros((8, 8), np.float32)
+    seen[:3, :3] = 4 * np.eye(3)
+    taught = replace(network, teacher_products={"conv1_1": seen})
+    features = {key: network.features(one, ["conv1_1"])["conv1_1"] for key, one in (("x", x), ("painting", painting))}
+    style = StyleTargets.of(taught, painting, ["conv1_1"], teacher=True, style_loss="moments")
+    sums = FeatureSums(of_features(features["x"]).second, of_features(features["x"]).mean, 1)
+    aim, own = (of_features(features[key][..., :3]) for key in ("painting", "x"))
+    assert style.loss("conv1_1", sums)[0] == pytest.approx(STYLE_LOSSES["moments"](aim)(own, 1)[0], rel=1e-4)
+
+
+def test_shares_of_layers() -> None:
+    assert shared_by(["a", "b"], (3, 1)) == {"a": 0.75, "b": 0.25}
+    assert shared_by(["a", "b"]) == {"a": 0.5, "b": 0.5}
+    with pytest.raises(SettingsError, match="expected 2 style_layer_weights, for a, b; got 1"):
+        shared_by(["a", "b"], (1,))
+    with pytest.raises(SettingsError, match="gram, moments, w2"):
+        StyleTargets.of(load_network("distilled", "random:2", "numpy"), [], [], style_loss="cosine")

@@ -19,7 +19,12 @@ SMALL = ("distilled", "distilled-perceptual", "enet")  # all others are slow at 
 
 
 def both(
-    network: Network, size: tuple[int, int], counts: tuple[int, int], balanced: bool = True, seam: str | None = None
+    network: Network,
+    size: tuple[int, int],
+    counts: tuple[int, int],
+    balanced: bool = True,
+    style_loss: str = "gram",
+    seam: str | None = None,
 ) -> tuple[Objective, TiledObjective, np.ndarray]:
     """The objective of a whole picture, and that in tiles, and where to ask them."""
     rng = np.random.default_rng(3)
@@ -27,15 +32,21 @@ def both(
     painting = rng.random((70, 81, 3), np.float32)
     weights = LossWeights.of(network.architecture, 1e-2, 1.0, variation=0.1)
     whole = network.plan(size, weights.layers)
-    style = StyleTargets.of(network, painting, list(weights.style_layers))
+    style = StyleTargets.of(network, painting, list(weights.style_layers), style_loss=style_loss)
     content = ContentTargets.of(network, photo, list(weights.content_layers), whole)
     team = alone(network, Tiles(network.architecture, size, weights.layers, counts, seam))
     untiled = Objective.from_targets(whole, weights, content, style, balanced)
     return untiled, TiledObjective(team, network, weights, photo, style, balanced), x
 
 
-def check(network: Network, size: tuple[int, int], counts: tuple[int, int], seam: str | None = None) -> TiledObjective:
-    untiled, tiled, x = both(network, size, counts, seam=seam)
+def check(
+    network: Network,
+    size: tuple[int, int],
+    counts: tuple[int, int],
+    style_loss: str = "gram",
+    seam: str | None = None,
+) -> TiledObjective:
+    untiled, tiled, x = both(network, size, counts, style_loss=style_loss, seam=seam)
     loss, gradient = untiled(x)
     found, slope = tiled(x)
     assert found == pytest.approx(loss, rel=1e-6)
@@ -58,6 +69,12 @@ def test_any_size(size: tuple[int, int]) -> None:
     check(load_network("distilled", "random:1", "numpy"), size, (3, 4))
 
 
+@pytest.mark.parametrize("style_loss", ("moments", "w2"))
+def test_losses_that_compare_means(style_loss: str) -> None:
+    for seam in (None, "pool2"):
+        check(load_network("distilled", "random:1", "numpy"), (176, 321), (2, 3), style_loss, seam)
+
+
 @pytest.mark.jit
 @pytest.mark.parametrize("pooling", ("max", "average"))
 def test_compiled_kernels(pooling: str) -> None:
@@ -73,13 +90,13 @@ def test_only_what_lies_above_a_seam_in_tiles(model: str, pooling: str, size: tu
     seams = network.architecture.necks(taps)
     assert len(seams) >= 2
     for seam in seams:
-        check(network, size, (3, 2), seam)
+        check(network, size, (3, 2), seam=seam)
 
 
 @pytest.mark.jit
 @pytest.mark.parametrize("pooling", ("max", "average"))
 def test_compiled_kernels_at_a_seam(pooling: str) -> None:
-    check(load_network("distilled", "random:0", "numba", pooling), (277, 391), (2, 3), "pool2")
+    check(load_network("distilled", "random:0", "numba", pooling), (277, 391), (2, 3), seam="pool2")
 
 
 @pytest.mark.slow
@@ -95,7 +112,7 @@ def test_every_network(model: str, pooling: str) -> None:
 def test_every_network_at_a_seam(model: str, pooling: str) -> None:
     network = load_network(model, "random:0", "numpy", pooling)
     seam = network.architecture.necks(network.architecture.style_layers)[1]
-    assert math.prod(check(network, (144, 171), (2, 2), seam).space.tiles.crop) < 144 * 171
+    assert math.prod(check(network, (144, 171), (2, 2), seam=seam).space.tiles.crop) < 144 * 171
 
 
 def test_a_tile_costs_less_than_the_whole() -> None:

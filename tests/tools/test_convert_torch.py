@@ -44,6 +44,7 @@ def arrays(state: dict[str, Any]) -> dict[str, np.ndarray]:
     return {name: tensor.numpy() for name, tensor in state.items()}
 
 
+@pytest.mark.slow
 def test_torchvision_vgg16(tmp_path: Path) -> None:
     import torch
 

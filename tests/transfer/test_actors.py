@@ -157,7 +157,7 @@ def test_what_travels(monkeypatch: pytest.MonkeyPatch) -> None:
         values(part) for one in range(6) for other, part in tiles.seen_by(one).items() if at[one] != at[other]
     )
     little = 20_000
-    assert 6 * gram <= sum(sizes["grams"]) / evaluations <= 6 * gram + little
+    assert 6 * gram <= sum(sizes["sums"]) / evaluations <= 6 * gram + little
     assert sum(sizes["back"]) / evaluations <= gram + little
     assert 2 * halo <= sum(sizes["give"]) / evaluations <= 2.4 * halo + little  # and the photo's, once
     assert sum(sizes["do"]) / evaluations <= 2 * little

@@ -174,6 +174,10 @@ def test_several_styles(network: ms.Network, photo: np.ndarray, painting: np.nda
         ({"content_weight": 0, "style_weight": 0}, "nothing to paint"),
         ({"style_layers": ()}, "names no layer"),
         ({"style_layers": ("conv7_7",)}, "no layer conv7_7"),
+        ({"style_layer_weights": (1, 2)}, "expected 5 style_layer_weights, for conv1_1, .*; got 2"),
+        ({"style_layer_weights": (1, 2), "method": "statistics"}, "expected 5 style_layer_weights"),
+        ({"style_loss": "cosine"}, "gram, moments, w2"),
+        ({"scale_step": 1.0}, "scale_step must be at least 1.1"),
         ({"init": "nowhere.png"}, "neither content"),
         ({"optimizer": "newton"}, "no optimizer"),
         ({"model": "vgg20"}, "no network"),
@@ -236,6 +240,47 @@ def test_scales_carry_over_what_was_done(network: ms.Network, photo: np.ndarray,
     assert coarse.history[-1].best_loss < plain.history[-1].best_loss, (
         "the same work at the finest scale, and some before"
     )
+
+
+def test_scales_in_smaller_steps(network: ms.Network, photo: np.ndarray, painting: np.ndarray) -> None:
+    job = transfer.prepare(photo, painting, gram(size=48, scales=3, scale_step=1.414, iterations=2), network)
+    assert [stage.size for stage in job.stages] == [(16, 24), (23, 34), (32, 48)]  # type: ignore[attr-defined]
+    result = transfer.run(job).complete()
+    assert len(result.history) == 7 and result.image.shape == photo.shape
+
+
+def test_every_style_loss_goes_down_and_paints_otherwise(
+    network: ms.Network, photo: np.ndarray, painting: np.ndarray
+) -> None:
+    """By default it is that of Gram matrices; in tiles it is the same."""
+    pictures = {}
+    for name in (None, "gram", "moments", "w2"):
+        result = stylize(photo, painting, network=network, style_loss=name, iterations=5)
+        assert result.history[-1].best_loss < 0.9 * result.history[0].loss
+        tiled = stylize(photo, painting, network=network, style_loss=name, iterations=5, tiles=2)
+        assert tiled.history[0].loss == pytest.approx(result.history[0].loss, rel=1e-6)
+        pictures[name] = result.image
+    assert np.array_equal(pictures[None], pictures["gram"])
+    assert len({pictures[name].tobytes() for name in pictures}) == 3
+
+
+def test_layers_count_as_they_are_told(network: ms.Network, photo: np.ndarray, painting: np.ndarray) -> None:
+    """Relative to each other; a layer of weight 0 might as well not be there."""
+    painted = partial(stylize, photo, painting, network=network, iterations=4)
+    even, plain = painted(style_layer_weights=(3, 3, 3, 3, 3)), painted()
+    assert even.history[0].loss == pytest.approx(plain.history[0].loss, rel=1e-9)
+    first = painted(style_layer_weights=(1, 0, 0, 0, 0)), painted(style_layers=("conv1_1",))
+    assert first[0].history[0].loss == pytest.approx(first[1].history[0].loss, rel=1e-9)
+    assert first[0].history[0].loss != pytest.approx(plain.history[0].loss, rel=1e-2)
+
+
+def test_a_warm_starts_layers_count_likewise(network: ms.Network, photo: np.ndarray, painting: np.ndarray) -> None:
+    told = gram(style_layer_weights=(5, 4, 3, 2, 1), warm_start="distilled", scales=1)
+    job = transfer.prepare(photo, painting, told, ms.load_network("vgg19-quarter", "random:0"))
+    assert [stage.layer_weights for stage in job.stages] == [(5, 4, 3, 2, 1)] * 2  # type: ignore[attr-defined]
+    own = gram(style_layers=("conv1_1",), style_layer_weights=(2,), warm_start="distilled")
+    job = transfer.prepare(photo, painting, own, ms.load_network("vgg19-quarter", "random:0"))
+    assert [stage.layer_weights for stage in job.stages] == [None, (2,)]  # type: ignore[attr-defined]
 
 
 def test_scales_that_leave_too_little(network: ms.Network, photo: np.ndarray, painting: np.ndarray) -> None:

@@ -52,6 +52,7 @@ def test_nothing_is_painted_with_what_the_mask_keeps_out(method: str, photo: Rgb
     assert redness(ms.stylize(photo, halves, **settings, style_mask=mask).image) < 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["auto", "statistics", "voting"])
 def test_nor_does_the_plan_take_after_it(method: str, photo: Rgb8, halves: Rgb8, mask: str) -> None:
     plans = {**QUICK, "method": method, "restroke": False, "plan_size": 64, "iterations": 40, "strength": 1.0}

@@ -141,6 +141,7 @@ def test_far_too_much_is_not_fetched(server: Server, tmp_path: Path, monkeypatch
 
 
 @pytest.mark.torch
+@pytest.mark.slow
 def test_install_then_the_model_is_found(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
