@@ -129,9 +129,11 @@ class History:
             s, y = 2 * slot, 2 * slot + 1
             beta = (factor * slopes[y] + coefficients @ products[:, y]) / products[s, y]
             coefficients[s] += alphas[slot] - beta
+        g: Float32
+        out: Float32
         g, out = self.fresh
         ops.combination(coefficients * self.factors[:used], self.vectors[:used], factor, g, out)
-        return np.asarray(out, np.float32, like=out)
+        return out
 
     def slope(self, ops: VectorOps, gradient: Float32) -> float:
         """⟨gradient, the last direction⟩, scaled."""
