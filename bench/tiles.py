@@ -79,7 +79,14 @@ def compared(model: str, size: tuple[int, int], limit: int, pairs: int) -> dict[
     runs = [(apart(model, size, None), apart(model, size, limit)) for _ in range(pairs)]
     whole, tiled = (min(kind, key=lambda one: one["evaluation_s"]) for kind in zip(*runs, strict=True))
     ratio = tiled["evaluation_s"] / whole["evaluation_s"]
-    row = {"model": model, "size": f"{size[1]}×{size[0]}", "limit": limit, "ratio": ratio, "whole": whole, "tiled": tiled}
+    row = {
+        "model": model,
+        "size": f"{size[1]}×{size[0]}",
+        "limit": limit,
+        "ratio": ratio,
+        "whole": whole,
+        "tiled": tiled,
+    }
     print(text(row), end="", flush=True)
     return row
 
