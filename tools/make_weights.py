@@ -91,7 +91,9 @@ def segmentation(run: Path, data: Path) -> list[Weights]:
     ]
 
 
-def perceptual(run: Path, data: Path, vgg: Path, photos: list[Path], paintings: list[Path]) -> list[Weights]:
+def perceptual(
+    run: Path, data: Path, vgg: Path, photos: list[Path], painted: list[Path], paintings: list[Path]
+) -> list[Weights]:
     """A student of tools.training.perceptual, with its teacher's products."""
     state = read_run(run)
     name = state["model"]
@@ -109,11 +111,12 @@ def perceptual(run: Path, data: Path, vgg: Path, photos: list[Path], paintings: 
         "source": f"tools.training.perceptual, {state['step']} steps from {state['began']}: fitted to the features and Gram "
         "matrices of VGG-19 up to conv5_1, average-pooled",
         "teacher": "VGG-19 by K. Simonyan and A. Zisserman, CC BY 4.0",
-        "data": f"{PHOTOS}, {len(photos)} more photographs, {len(paintings)} paintings in the public domain",
+        "data": f"{PHOTOS}, {len(photos)} more photographs, {len(paintings)} paintings in the public domain, {len(painted)} "
+        "pictures painted by such a network",
         "licence": "MIT",
         "commit": commit(),
         "normalised": f"every channel to mean activation 1 over {PICTURES} of the photographs",
-        "products": f"from {STEPS * COUNT} crops of {SIZE} pixels of the same pictures",
+        "products": f"from {STEPS * COUNT} crops of {SIZE} pixels of the same photographs and paintings",
     }
     return [Weights(name, scaled, IMAGENET, provenance, teacher_products=products)]
 
@@ -127,6 +130,9 @@ def main() -> int:
     parser.add_argument("--decoder-bits", type=int, help="those of the decoder (default: --bits)")
     parser.add_argument("--vgg", type=Path, help="VGG-19 as Keras saved it, a perceptual student's teacher")
     parser.add_argument("--photos", type=Path, nargs="+", default=[], help="large photographs that it learnt from")
+    parser.add_argument(
+        "--painted", type=Path, nargs="+", default=[], help="pictures by a student, likewise (told, not read)"
+    )
     parser.add_argument("--paintings", type=Path, nargs="+", default=[])
     options = parser.parse_args()
     try:
@@ -135,8 +141,8 @@ def main() -> int:
         elif options.vgg is None:
             parser.error("--vgg is needed for a student of tools.training.perceptual")
         else:
-            photos, paintings = pictures_in(options.photos), pictures_in(options.paintings)
-            made = perceptual(options.run, options.data, options.vgg, photos, paintings)
+            shown = [pictures_in(paths) for paths in (options.photos, options.painted, options.paintings)]
+            made = perceptual(options.run, options.data, options.vgg, *shown)
         for weights in made:
             behind = weights.network.endswith("-decoder") and options.decoder_bits is not None
             bits = options.decoder_bits if behind else options.bits

@@ -76,7 +76,8 @@ class Repainter:
         self.frame, fine = frame, None
         if self._people is not None:
             likely = self._people.find(photo, begins or before is None, motion, finder)
-            fine, plan = fine_of(likely), legible(plan, photo, likely)
+            fine = fine_of(likely)
+            plan = plan if fine is None else legible(plan, photo, likely)
         given = plan, photo, self.paintings((frame.shape[0], frame.shape[1])), self._strokes, self._kernels
         if begins or before is None:
             self._shown, self._levels = repaint_next(*given, fine=fine)

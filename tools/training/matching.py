@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
+LEAST_APART = 0.2  # of the mean distance of two pictures: those that are more alike count as if they were so far apart
 RIDGE = 1e-3  # of each channel's own mean square
 POSITIONS = 2500  # that are looked at in a map of a crop: those of every second row and column where there are more
 
@@ -72,6 +73,25 @@ def best_map(square: torch.Tensor, cross: torch.Tensor, ridge: float = RIDGE) ->
 def feature_error(square: torch.Tensor, cross: torch.Tensor, wanted: Target, found: torch.Tensor) -> torch.Tensor:
     """Mean squared error of a position under the map `found`, summed over the teacher's maps."""
     return ((found @ found.T) * square.mean(0)).sum() - 2 * (found * cross.mean(0)).sum() + wanted.energy
+
+
+def gram_difference_error(square: torch.Tensor, wanted: Target, found: torch.Tensor) -> torch.Tensor:
+    """Squared error of the difference of two pictures' mapped Gram matrices over the squared norm of the teacher's
+    difference, mean over pairs. A style loss is such a difference: what all pictures have in common does not count."""
+    with torch.no_grad():
+        grams = wanted.features.transpose(1, 2) @ wanted.features / wanted.features.shape[1]
+        apart = _squared_distances(grams)
+        apart.clamp_(min=LEAST_APART * apart.mean().item())
+    return (_squared_distances(found.T @ square @ found - grams) / apart).mean()
+
+
+def _squared_distances(matrices: torch.Tensor) -> torch.Tensor:
+    """‖Mᵢ − Mⱼ‖² for i < j of matrices (B, C, C)."""
+    flat = matrices.flatten(1)
+    products = flat @ flat.T
+    norms = products.diagonal()
+    first, second = torch.triu_indices(len(flat), len(flat), 1)
+    return norms[first] + norms[second] - 2 * products[first, second]
 
 
 def gram_error(square: torch.Tensor, wanted: Target, found: torch.Tensor) -> torch.Tensor:

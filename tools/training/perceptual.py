@@ -5,9 +5,13 @@
 
 A student is named with the weights that it starts from (those of a narrower network fill a part of it) or starts at
 random. At each tap the best linear map takes the student's features to the teacher's; the loss is what the map leaves of
-their energy, and half of what it leaves of their Gram matrices. RUN/checkpoint.pt is written every few minutes and
-continued from when the run is started again, for as many --steps in all or --until another time;
-RUN/STUDENT/checkpoint.pt holds a student as tools.make_weights and tools.training.train --start read it.
+their energy, of their Gram matrices, and of the differences of two pictures' Gram matrices, which is what style losses
+are. --painted are pictures that a student has painted by the method gram: what a style loss looks at while it goes down
+is no photograph, and a student that has never seen such a picture is easily wrong about it.
+
+RUN/checkpoint.pt is written every few minutes and continued from when the run is started again, for as many --steps in
+all or --until another time; RUN/STUDENT/checkpoint.pt holds a student as tools.make_weights and tools.training.train
+--start read it.
 """
 
 from __future__ import annotations
@@ -129,6 +133,9 @@ def main() -> None:
     parser.add_argument("--tar", type=Path, required=True, help="small photographs")
     parser.add_argument("--photos", type=Path, nargs="+", default=[], help="large photographs, or folders of them")
     parser.add_argument("--paintings", type=Path, nargs="+", default=[])
+    parser.add_argument(
+        "--painted", type=Path, nargs="+", default=[], help="pictures by a student, beside the photographs"
+    )
     parser.add_argument("--out", type=Path, required=True)
     length = parser.add_mutually_exclusive_group(required=True)
     length.add_argument("--until", type=deadline, metavar="HH:MM", help="the learning rate falls to 0 by this time")
@@ -144,7 +151,7 @@ def main() -> None:
     torch.set_num_threads(1)  # the teacher has one, the students another
     torch.manual_seed(args.seed)
     args.out.mkdir(parents=True, exist_ok=True)
-    photos, paintings = pictures_in(args.photos), pictures_in(args.paintings)
+    photos, paintings = pictures_in([*args.photos, *args.painted]), pictures_in(args.paintings)
     crops = Crops(args.tar, photos, paintings, args.photo_share * bool(photos), args.painting_share * bool(paintings))
     teacher = vgg19(args.vgg)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: with a checkpoint

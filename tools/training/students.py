@@ -19,20 +19,20 @@ from minitorch_style.weights.convert import convert
 from minitorch_style.weights.hdf5 import is_hdf5, load_weights, network_of
 from minitorch_style.weights.weights import IMAGENET, Weights
 from tools.torch_network import TorchNetwork
-from tools.training.matching import Target, best_map, feature_error, gram_error, moments
+from tools.training.matching import Target, best_map, feature_error, gram_difference_error, gram_error, moments
 from tools.training.runs import segmenter
 
 # {the teacher's tap: how much it counts}. What style and content look at, and the end of each block on the way there.
 TAPS = {
     "conv1_1": 1.0,
-    "conv1_2": 0.25,
+    "conv1_2": 0.1,
     "conv2_1": 1.0,
-    "conv2_2": 0.25,
+    "conv2_2": 0.1,
     "conv3_1": 1.0,
-    "conv3_4": 0.25,
+    "conv3_4": 0.1,
     "conv4_1": 1.0,
-    "conv4_2": 1.0,
-    "conv4_4": 0.25,
+    "conv4_2": 0.3,
+    "conv4_4": 0.1,
     "conv5_1": 1.0,
 }
 VGG19 = {tap: tap for tap in TAPS}
@@ -43,7 +43,7 @@ COUNTERPARTS = {
     "quarter": VGG19,
     "enet": {"conv2_1": "initial", "conv3_1": "1.4", "conv4_1": "2.2", "conv4_2": "2.8", "conv5_1": "3.8"},
 }
-GRAM_WEIGHT = 0.5
+GRAM_WEIGHT, DIFFERENCE_WEIGHT = 0.6, 0.9
 REMEMBERED = 0.99  # of the moments and activities of earlier batches, at each step
 WEAK = 0.05  # of its layer's mean: a map with less is dead
 
@@ -158,7 +158,9 @@ class Student:
             seen = self._remember(tap, square.detach().mean(0), cross.mean(0).detach(), wanted.energy)
             found = best_map(seen.square, seen.cross)
             error = feature_error(square, cross, wanted, found) / seen.energy
-            loss = loss + TAPS[tap] * (error + GRAM_WEIGHT * gram_error(square, wanted, found))
+            grams = GRAM_WEIGHT * gram_error(square, wanted, found)
+            grams = grams + DIFFERENCE_WEIGHT * gram_difference_error(square, wanted, found)
+            loss = loss + TAPS[tap] * (error + grams)
             left[tap] = error.item()
         with torch.no_grad():
             for name in watched:

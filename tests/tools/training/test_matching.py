@@ -39,6 +39,27 @@ def test_errors_from_moments_are_those_of_the_mapped_features(rng: np.random.Gen
     assert wanted.energy.item() == pytest.approx(np.sum(t**2, 2).mean(), rel=1e-5)
 
 
+def test_the_error_of_differences_is_that_of_the_mapped_gram_matrices(rng: np.random.Generator) -> None:
+    """Of pairs of pictures; two that are alike for the teacher count no more than others."""
+    import torch
+
+    from tools.training.matching import LEAST_APART, gram_difference_error, moments, target
+
+    student, teacher = pair(rng)
+    teacher[1] = teacher[0] + 1e-3 * teacher[2]
+    found = torch.from_numpy(rng.random((4, 6), np.float32))
+    wanted = target(teacher)
+    square, _ = moments(student, wanted)
+    f, t = (maps.permute(0, 2, 3, 1).flatten(1, 2).double().numpy() for maps in (student, teacher))
+    own, theirs = (np.einsum("bpi,bpj->bij", x, x) / x.shape[1] for x in (f @ found.double().numpy(), t))
+    pairs = [(0, 1), (0, 2), (1, 2)]
+    wrong = [np.sum((own[i] - own[j] - theirs[i] + theirs[j]) ** 2) for i, j in pairs]
+    apart = np.array([np.sum((theirs[i] - theirs[j]) ** 2) for i, j in pairs])
+    assert apart[0] < LEAST_APART * apart.mean() < apart[1:].min()
+    expected = np.mean(wrong / np.maximum(apart, LEAST_APART * apart.mean()))
+    assert gram_difference_error(square, wanted, found).item() == pytest.approx(expected, rel=1e-3)
+
+
 def test_no_map_is_better_than_the_best(rng: np.random.Generator) -> None:
     import torch
 

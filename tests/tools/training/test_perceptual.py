@@ -157,7 +157,8 @@ def test_training_goes_on_from_its_checkpoint(tmp_path: Path, shared: Path) -> N
     command = [
         sys.executable, "-m", "tools.training.perceptual", "distilled-perceptual", "enet",
         "--vgg", str(shared / "vgg" / "vgg19_keras_notop.h5"), "--tar", str(shared / "people" / "people-val.tar"),
-        "--paintings", str(ROOT / "examples" / "painting.jpg"), "--out", str(tmp_path), "--size", "32", "--batch", "2",
+        "--paintings", str(ROOT / "examples" / "painting.jpg"), "--painted", str(ROOT / "docs" / "result.jpg"),
+        "--out", str(tmp_path), "--size", "32", "--batch", "2",
     ]  # fmt: skip
     for steps in ("100", "200"):
         subprocess.run([*command, "--steps", steps], cwd=ROOT, check=True, capture_output=True)
