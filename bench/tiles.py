@@ -1,9 +1,10 @@
 """What it costs to make a picture of method `gram` in tiles: time against the whole, memory told and taken.
 
-    python -m bench.tiles
+    python -m bench.tiles [--short]
 
 Each in a process of its own, on one thread, in turn: the ratios hold on a machine that does something else as well. Writes
-bench/results/tiles.json; `python -m bench.readme` makes the table of docs/scale.md of it.
+bench/results/tiles.json; `python -m bench.readme` makes the table of docs/scale.md of it. The short form, a small picture by
+a small network, only prints.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -33,6 +35,7 @@ CASES = [
     ("quarter", (1016, 1524)),
     ("segnet", (730, 1096)),
 ]  # just too large for it
+SHORT = "distilled-perceptual", (288, 432)
 TIMES, ITERATIONS, PAIRS = 3, 2, 2
 
 
@@ -71,20 +74,32 @@ def apart(*case: object) -> dict[str, float]:
     return found
 
 
+def compared(model: str, size: tuple[int, int], limit: int, pairs: int) -> dict[str, Any]:
+    """The whole picture beside the same within a limit, the best of so many pairs."""
+    runs = [(apart(model, size, None), apart(model, size, limit)) for _ in range(pairs)]
+    whole, tiled = (min(kind, key=lambda one: one["evaluation_s"]) for kind in zip(*runs, strict=True))
+    ratio = tiled["evaluation_s"] / whole["evaluation_s"]
+    row = {
+        "model": model,
+        "size": f"{size[1]}×{size[0]}",
+        "limit": limit,
+        "ratio": ratio,
+        "whole": whole,
+        "tiled": tiled,
+    }
+    print(text(row), end="", flush=True)
+    return row
+
+
 def main() -> None:
-    if sys.argv[1:]:
+    if sys.argv[1:] == ["--short"]:
+        model, size = SHORT
+        compared(model, size, made(model, size, None).estimate.nbytes - 1, 1)
+    elif sys.argv[1:]:
         model, size, limit = json.loads(sys.argv[1])
         print(json.dumps(measured(model, tuple(size), limit)))
-        return
-    rows = []
-    for model, size in CASES:
-        runs = [(apart(model, size, None), apart(model, size, LIMIT)) for _ in range(PAIRS)]
-        whole, tiled = (min(kind, key=lambda one: one["evaluation_s"]) for kind in zip(*runs, strict=True))
-        ratio = tiled["evaluation_s"] / whole["evaluation_s"]
-        rows.append({"model": model, "size": f"{size[1]}×{size[0]}", "limit": LIMIT, "ratio": ratio, "whole": whole,
-                     "tiled": tiled})  # fmt: skip
-        print(text(rows[-1]), end="", flush=True)
-    save(rows, RESULTS / "tiles.json")
+    else:
+        save([compared(*case, LIMIT, PAIRS) for case in CASES], RESULTS / "tiles.json")
 
 
 if __name__ == "__main__":

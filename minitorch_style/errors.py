@@ -70,6 +70,10 @@ class WorkerLostError(ClusterError):
     """A machine has died, or cannot be reached any more, with its part of the work."""
 
 
+class ScratchError(StyleError):
+    """A folder for temporary files that is full, or cannot be written to."""
+
+
 class DivergedError(StyleError):
     """The optimisation met a loss or gradient that is not a finite number."""
 

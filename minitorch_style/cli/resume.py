@@ -38,6 +38,8 @@ def run(options: argparse.Namespace) -> int:
             say(
                 f"{options.checkpoint}: goes on after iteration {checkpoint.iterations[-1].number}/{job.iterations} → {out}"
             )
+            if settings.tiles != job.settings.tiles:
+                say(f"note: now in {job.settings.tiles} tiles; the last bits are not those of a run without")
         with options.signals.deferred():
             return paint(job, out, Progress(job, options, Previews(out, options.save_every, job)), options, checkpoint)
 

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from minitorch_style.arrays import Float32
+from minitorch_style.engine.scratch import Scratch
 from minitorch_style.engine.tiles import Tiles
 from minitorch_style.errors import ShapeError
 from minitorch_style.kernels.api import VectorOps
@@ -83,6 +84,11 @@ class Holder:
             return self.pixels(value.number, number)
         return reduce(lambda part, key: part[key], value.keys, self.vectors[value.number][number])
 
+    def fill(self, vector: int, parts: Mapping[int, Array]) -> None:
+        """Writes over the parts of a vector, wherever they lie."""
+        for number, part in parts.items():
+            self.vectors[vector][number][...] = part
+
     def put(self, vector: int, parts: Mapping[int, Array]) -> None:
         self.vectors[vector] = {number: np.array(part) for number, part in parts.items()}  # what travels is read-only
 
@@ -133,10 +139,10 @@ class Alone:
 
 
 class Space:
-    """Where the vectors of one picture are: what is noted down for the team."""
+    """Where the vectors of one picture are: what is noted down for the team. Large arrays put together lie in `scratch`."""
 
-    def __init__(self, team: Team) -> None:
-        self.team, self.tiles = team, team.tiles
+    def __init__(self, team: Team, scratch: Scratch | None = None) -> None:
+        self.team, self.tiles, self.scratch = team, team.tiles, scratch or Scratch(tempfile.gettempdir())
         self.ops = PartsOps(team.ops)
         self.freed: list[int] = []
         self._calls: list[Call] = []
@@ -178,33 +184,39 @@ class Space:
     def spread(self, array: Array, rows: tuple[int, ...] = ()) -> Parts:
         """The parts of a picture (H, W, 3), or of `rows` of vectors (rows, H·W·3). ShapeError for another size."""
         shape = (*rows, math.prod(self.shape)) if rows else self.shape
+        vector = _Vector(self, next(self._numbers))
+        self._send("put", vector.number, array, shape)
+        return Parts(vector, shape, array.dtype)
+
+    def filled(self, parts: Parts, array: Array) -> Parts:
+        """The same vector, or rows, with the values of this array in the place of its own. ShapeError for another size."""
+        self.flush()
+        self._send("fill", parts.ref.number, array, parts.shape)
+        return parts
+
+    def _send(self, method: str, vector: int, array: Array, shape: tuple[int, ...]) -> None:
         if array.shape != shape:
             raise ShapeError(f"expected an array {shape}, got {array.shape}")
-        vector, whole = _Vector(self, next(self._numbers)), array.reshape(*rows, *self.shape)
+        rows = () if shape == self.shape else shape[:-1]
+        whole = array.reshape(*rows, *self.shape)
         for which, numbers in enumerate(self.team.shares):  # one after another: each is a copy
             owns = {number: self.tiles.tiles[number].own for number in numbers}
             parts = {number: whole[(..., *own, slice(None))].reshape(*rows, -1) for number, own in owns.items()}
-            self.team.ask_one(which, "put", vector.number, parts)
-        return Parts(vector, shape, array.dtype)
+            self.team.ask_one(which, method, vector, parts)
 
     def gathered(self, parts: Parts) -> Array:
         """The whole array."""
         self.flush()
         rows = parts.shape[: -len(self.shape)] if parts.shape[-3:] == self.shape else parts.shape[:-1]
-        whole = _empty((*rows, *self.shape), parts.dtype)
+        shape = (*rows, *self.shape)
+        large = math.prod(shape) * parts.dtype.itemsize >= ON_DISK
+        whole = self.scratch.zeros(shape, parts.dtype) if large else np.empty(shape, parts.dtype)
         for which in range(len(self.team.shares)):
             for number, part in self.team.ask_one(which, "get", parts.ref).items():
                 own = self.tiles.tiles[number].own
                 height, width = (side.stop - side.start for side in own)
                 whole[(..., *own, slice(None))] = part.reshape(*rows, height, width, 3)
         return whole.reshape(parts.shape)
-
-
-def _empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    if math.prod(shape) * dtype.itemsize < ON_DISK:
-        return np.empty(shape, dtype)
-    with tempfile.TemporaryFile() as file:  # which lasts as long as the array
-        return np.memmap(file, dtype, "w+", shape=shape)
 
 
 class _Vector:
@@ -239,6 +251,10 @@ class Parts(np.lib.mixins.NDArrayOperatorsMixin):
         self.space.later(function, self.ref._replace(pixels=True))
         return self
 
+    def zeros(self, rows: int, dtype: Any, zeros: Callable[..., Any] = np.zeros) -> Parts:
+        """Rows as long as this, each part made by `zeros(shape, dtype)`."""
+        return self.space.made((rows, self.size), dtype, _zeros, self.ref, rows, dtype, zeros)
+
     def sum(self) -> float:
         return float(sum(map(float, self.space.now(np.sum, self.ref))))
 
@@ -258,12 +274,12 @@ class Parts(np.lib.mixins.NDArrayOperatorsMixin):
         """NumPy's functions that are asked for an array `like` this one."""
         if function is np.zeros:
             (rows, _), dtype = arguments
-            return self.space.made((rows, self.size), dtype, _zeros, self.ref, rows, dtype)
+            return self.zeros(rows, dtype)
         return self if function is np.ascontiguousarray else NotImplemented
 
 
-def _zeros(part: Array, rows: int, dtype: Any) -> Array:
-    return np.zeros((rows, part.size), dtype)
+def _zeros(part: Array, rows: int, dtype: Any, zeros: Callable[..., Any]) -> Any:
+    return zeros((rows, part.size), dtype)
 
 
 class PartsOps:
@@ -286,10 +302,13 @@ class PartsOps:
 
 
 def spread_like(model: T, value: T) -> T:
-    """The same value (a dataclass), with its arrays in parts where those of `model` are. ShapeError."""
+    """The same value (a dataclass), with its arrays in parts where those of `model` are: rows in the place of its own.
+    ShapeError."""
     if isinstance(model, Parts):
         array = cast(Array, value)
-        return cast(T, model.space.spread(array, model.shape[:-1] if model.shape != model.space.shape else ()))
+        return cast(
+            T, model.space.filled(model, array) if model.shape != model.space.shape else model.space.spread(array)
+        )
     if not is_dataclass(model) or isinstance(model, type):
         return value
     names = [field.name for field in fields(model)]

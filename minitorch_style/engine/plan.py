@@ -7,6 +7,7 @@ cheap to make: buffers are allocated and weights packed when it first runs. Pick
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -67,8 +68,11 @@ class _Backward:
 
 
 class Plan:
-    """See the module. Attributes: `taps` (in network order), `size`, `kernels`, `steps`, `nbytes` (of its buffers, indices
-    and packed weights, known before any is allocated).
+    """See the module. Attributes: `taps` (in network order), `size`, `kernels`, `steps`, `largest` (values of a layer's output at
+    most), `nbytes` (of its buffers, indices and packed weights, known before any is allocated).
+
+    With `since` it begins behind that node, through which all that follows must see the picture (`Architecture.necks`): the
+    node's output for pictures of this size takes the place of pixels.
 
     Raises ShapeError if the picture is too small for a layer, SettingsError for unknown taps, UnsupportedError if a
     forced algorithm cannot compute a layer it is named for.
@@ -84,21 +88,27 @@ class Plan:
         kernels: KernelSet,
         gradient: bool = True,
         algorithms: Mapping[str, str] | None = None,
+        since: str | None = None,
     ) -> None:
         self.architecture, self.size, self.kernels, self.gradient = architecture, size, kernels, gradient
         self.taps = architecture.require_taps(taps)
         nodes = architecture.until(self.taps)
+        shapes = {PIXELS: (*size, 3), **architecture.shapes(size, nodes)}
+        if since is not None:
+            nodes = nodes[[node.name for node in nodes].index(since) + 1 :]
         names = {node.name for node in nodes}
         needed = {name: array for name, array in parameters.items() if name.rpartition(".")[0] in names}
-        self._made_of = (architecture, needed, normalization, size, self.taps, kernels, gradient, algorithms)
+        self._made_of = (architecture, needed, normalization, size, self.taps, kernels, gradient, algorithms,
+                         since)  # fmt: skip
         self._tap_of = {architecture.taps[tap]: tap for tap in self.taps}
         tapped = frozenset(self._tap_of)
-        shapes = {PIXELS: (*size, 3), **architecture.shapes(size, nodes)}
+        self.largest = max(math.prod(shapes[node.name]) for node in nodes)
         scale = np.array(normalization.scale, np.float32)
         offset = -np.array(normalization.mean, np.float32) * scale
-        first = AffineStep(INPUT, (PIXELS,), kernels, scale, offset)
-        self.steps = lower(Graph(nodes, shapes, needed, kernels, gradient, tapped, algorithms or {}, [first]))
-        self._values = survey(PIXELS, self.steps, shapes, tapped, kernels)
+        first = [AffineStep(INPUT, (PIXELS,), kernels, scale, offset)] if since is None else []
+        self.steps = lower(Graph(nodes, shapes, needed, kernels, gradient, tapped, algorithms or {}, [*first]))
+        self._source = PIXELS if since is None else since
+        self._values = survey(self._source, self.steps, shapes, tapped, kernels)
         self._layout = Layout(self._values, tapped, gradient)
         self._buffers: list[Buffer] | None = None
         self._forward: list[_Forward] = []
@@ -166,7 +176,22 @@ class Plan:
         """Computes the features of `pixels`, (H, W, 3) RGB in [0, 1]. ShapeError for another size."""
         if pixels.shape != (*self.size, 3):
             raise ShapeError(f"plan for {self.size[0]}×{self.size[1]} pixels in RGB, got an array {pixels.shape}")
-        self._buffer(PIXELS).interior[...] = pixels
+        self.source.interior[...] = pixels
+        self.forward(on_step)
+
+    @property
+    def source(self) -> Buffer:
+        """What it begins with, to be written before `forward`."""
+        return self._buffer(self._source)
+
+    @property
+    def source_gradient(self) -> Buffer:
+        """The gradient there, from `backward` on until it runs again."""
+        return self._buffer(self._source, True)
+
+    def forward(self, on_step: OnStep | None = None) -> None:
+        """Computes the features of what has been written to `source`."""
+        self.source.clear_margin()
         for position, now in enumerate(self._forward):
             now.out.clear_margin()
             begun = time.perf_counter()
@@ -175,7 +200,12 @@ class Plan:
                 on_step(position, None, time.perf_counter() - begun)
 
     def run_back(self, inject: Inject, on_step: OnStep | None = None) -> Float32:
-        """The pixels' gradient, (H, W, 3). For each tap, from the last to the first, `inject(tap, features, gradient)`
+        """The pixels' gradient, (H, W, 3), see `backward`."""
+        self.backward(inject, on_step)
+        return self.source_gradient.interior.copy()
+
+    def backward(self, inject: Inject, on_step: OnStep | None = None) -> None:
+        """The gradient of what it begins with. For each tap, from the last to the first, `inject(tap, features, gradient)`
         is called to write the loss's gradient at that tap."""
         assert self._buffers is not None, "run before run_back"
         for now in self._backward:
@@ -189,7 +219,6 @@ class Plan:
             now.step.backward(now.which, now.inputs, now.dy, now.dx, now.accumulate, now.gate)
             if on_step is not None:
                 on_step(now.position, now.which, time.perf_counter() - begun)
-        return self._buffer(PIXELS, True).interior.copy()
 
     def describe(self) -> list[dict[str, object]]:
         """One record a step: what computes it, on which shapes, with how many bytes and operations."""

@@ -4,13 +4,16 @@ Each position of a feature map belongs to one tile. A tile's crop reaches so far
 positions see lies in it; where the crop ends with the picture it is padded as the picture is, where it ends inside, what
 the padding spoils is another tile's. All crops of a picture have one size, so that one plan serves them all: they begin at
 multiples of the network's stride, and the last one ends with the picture.
+
+Where the network is cut at a seam, only the layers above it are computed in tiles, whose crops then reach little beyond
+their own pixels; the deeper ones, whose maps are small, for the whole picture at once.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -24,6 +27,7 @@ from minitorch_style.nn.registry import Architecture
 WHOLE = (1, 1)
 # Tiles begin at multiples of so many pixels at least, so that what is done by small squares can be done tile by tile.
 SQUARE = 4
+SEAM = "seam"  # the tap at which a network is cut
 
 
 class Part(NamedTuple):
@@ -77,21 +81,44 @@ class _Axis:
 
 class Tiles:
     """A picture of `size` (height, width) in at most `counts` (rows, columns) of tiles, for a network read at `taps`: its
-    `tiles`, row by row, all of whose crops have the size `crop`."""
+    `tiles`, row by row, all of whose crops have the size `crop`. With a `seam`, one of `Architecture.necks`, only the taps
+    above it are read in tiles, and the tap SEAM; `deep` are those below. Tiles begin at multiples of `align` (rows, columns)."""
 
-    def __init__(self, architecture: Architecture, size: Pair, taps: Iterable[str], counts: Pair = WHOLE) -> None:
-        self.size, self.taps = size, architecture.require_taps(taps)
+    def __init__(
+        self,
+        architecture: Architecture,
+        size: Pair,
+        taps: Iterable[str],
+        counts: Pair = WHOLE,
+        seam: str | None = None,
+    ) -> None:
+        self.size, self.seam, self.taps = size, seam, architecture.require_taps(taps)
         nodes = architecture.until(self.taps)
-        fields, shapes = architecture.fields(nodes), architecture.shapes(size, nodes)
-        self._fields = {tap: fields[architecture.taps[tap]] for tap in self.taps}
-        self._shapes = {tap: shapes[architecture.taps[tap]] for tap in self.taps}
+        shapes, names = architecture.shapes(size, nodes), [node.name for node in nodes]
+        self.deep: tuple[str, ...] = ()
+        if seam is not None:
+            below = set(names[names.index(seam) + 1 :])
+            self.deep = tuple(tap for tap in self.taps if architecture.taps[tap] in below)
+        architecture = self.upper(architecture)
+        self.tiled = tuple(tap for tap in self.taps if tap not in self.deep) + ((SEAM,) if seam else ())
+        self._shapes = {tap: shapes[architecture.taps[tap]] for tap in (*self.taps, *self.tiled)}
+        nodes = architecture.until(self.tiled)
+        fields = architecture.fields(nodes)
+        # Every layer's windows then lie as in the whole picture. Behind a seam the squares do as well that fast kernels compute
+        # at a time, so that features have the same bits: no max-pool finds another of two like values the largest.
+        strides = [field.stride for field in fields.values()]
+        if seam is not None:
+            strides += [(SQUARE * rows, SQUARE * columns) for node in nodes for name in node.inputs
+                        for rows, columns in [fields[name].stride]]  # fmt: skip
+        self.align = tuple(math.lcm(SQUARE, *(stride[axis] for stride in strides)) for axis in (0, 1))
+        self._fields = {tap: fields[architecture.taps[tap]] for tap in self.tiled}
         down, across = (
             _Axis.cut(
                 size[axis],
                 counts[axis],
                 max(field.before[axis] for field in self._fields.values()),
                 max(1, *(field.after[axis] for field in self._fields.values())),  # 1: differences of neighboring pixels
-                self.align(architecture, self.taps)[axis],
+                self.align[axis],
             )
             for axis in (0, 1)
         )
@@ -106,11 +133,11 @@ class Tiles:
             for column, left in enumerate(across.starts)
         ]
 
-    @staticmethod
-    def align(architecture: Architecture, taps: Iterable[str]) -> Pair:
-        """Rows and columns at whose multiples a crop may begin: every layer's windows then lie as in the whole picture."""
-        strides = [field.stride for field in architecture.fields(architecture.until(taps)).values()]
-        return math.lcm(SQUARE, *(rows for rows, _ in strides)), math.lcm(SQUARE, *(columns for _, columns in strides))
+    def upper(self, architecture: Architecture) -> Architecture:
+        """The same network, which can be read at the seam as well."""
+        if self.seam is None:
+            return architecture
+        return replace(architecture, taps={**architecture.taps, SEAM: self.seam})
 
     def seen_by(self, number: int) -> dict[int, Part]:
         """{number of a tile: those of its own pixels that lie in the crop of tile `number`}, in the order of tiles."""
@@ -152,15 +179,24 @@ class Tiles:
 
 
 class TiledPlan:
-    """One plan that goes through all tiles of a picture. `nbytes` are the plan's."""
+    """One plan that goes through all tiles of a picture, and behind a seam a `deep` one for the whole. `nbytes` are those
+    of both."""
 
     def __init__(self, network: Network, tiles: Tiles, gradient: bool = True) -> None:
         self.tiles = tiles
-        self.plan: Plan = network.plan(tiles.crop, tiles.taps, gradient)
+        upper = replace(network, architecture=tiles.upper(network.architecture))
+        self.plan: Plan = upper.plan(tiles.crop, tiles.tiled, gradient)
+        self.deep = None if tiles.seam is None else network.plan(tiles.size, tiles.deep, gradient, since=tiles.seam)
 
     @property
     def nbytes(self) -> int:
-        return self.plan.nbytes
+        return self.plan.nbytes + (0 if self.deep is None else self.deep.nbytes)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds of a loss and its gradient: tiles but for one go forward a second time to go back."""
+        tiled, deep = (sum(step.macs for step in plan.steps) if plan else 0 for plan in (self.plan, self.deep))
+        return (3 * len(self.tiles.tiles) - 1) * tiled + 2 * deep
 
     def run(self, pixels: Float32) -> Iterator[Tile]:
         """Each tile, once the plan has computed its features. `pixels` (H, W, 3) are the whole picture's."""
@@ -179,24 +215,45 @@ class TiledPlan:
 
 
 def fitting(
-    network: Network, size: Pair, taps: Iterable[str], fits: Callable[[TiledPlan], bool], gradient: bool = True
+    network: Network,
+    size: Pair,
+    taps: Iterable[str],
+    fits: Callable[[TiledPlan], bool],
+    gradient: bool = True,
+    seam: str | None = None,
 ) -> TiledPlan:
-    """The plan with the fewest tiles that `fits`; where none does, the one whose buffers take least. The longer side of the
-    tiles is cut first."""
+    """The plan with the largest tiles, as near to squares as they go, that `fits`; where none does, the one whose buffers take
+    least of those tried."""
     taps = tuple(taps)
-    aligned = Tiles.align(network.architecture, taps)
-    counts, most = list(WHOLE), [-(-side // align) for side, align in zip(size, aligned, strict=True)]
-    least = made = TiledPlan(network, Tiles(network.architecture, size, taps), gradient)
-    while not fits(made):
-        axes = sorted((0, 1), key=lambda axis: -made.tiles.crop[axis])
-        axis = next((axis for axis in axes if counts[axis] < most[axis]), None)
-        if axis is None:
-            return least
-        counts[axis] += 1
-        made = TiledPlan(network, Tiles(network.architecture, size, taps, (counts[0], counts[1])), gradient)
-        if made.nbytes < least.nbytes:
-            least = made
-    return made
+
+    def of(side: int) -> TiledPlan:
+        rows, columns = (-(-length // side) for length in size)
+        return TiledPlan(network, Tiles(network.architecture, size, taps, (rows, columns), seam), gradient)
+
+    best = made = of(max(size))
+    step, too_large = max(made.tiles.align), -(-max(size) // max(made.tiles.align))
+    if fits(made):
+        return made
+    fitting = 0
+    while too_large - fitting > 1:
+        middle = (fitting + too_large) // 2
+        made = of(middle * step)
+        if fits(made):
+            fitting, best = middle, made
+        else:
+            too_large = middle
+            if not fitting and made.nbytes < best.nbytes:
+                best = made
+    return best
+
+
+def cheapest(network: Network, size: Pair, taps: Iterable[str], fits: Callable[[TiledPlan], bool]) -> TiledPlan:
+    """The plan that `fits` with the least work, of those with a seam and without; where none does, the one whose buffers
+    take least."""
+    taps = tuple(taps)
+    plans = [fitting(network, size, taps, fits, seam=seam) for seam in (None, *network.architecture.necks(taps))]
+    good = [plan for plan in plans if fits(plan)]
+    return min(good, key=lambda plan: plan.macs) if good else min(plans, key=lambda plan: plan.nbytes)
 
 
 def in_tiles(architecture: Architecture, size: Pair, taps: Iterable[str], count: int) -> Tiles:

@@ -9,9 +9,10 @@ from math import prod
 from typing import NamedTuple
 
 from minitorch_style.errors import SettingsError, ShapeError
-from minitorch_style.nn.layers import AvgPool2d, Layer, MaxPool2d, Pair, Shape
+from minitorch_style.nn.layers import Affine, AvgPool2d, Binarize, Layer, MaxPool2d, Pair, PReLU, ReLU, Shape
 
 INPUT = "input"
+ELEMENTWISE = Affine, Binarize, PReLU, ReLU
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,24 @@ class Architecture:
             if node.name in needed:
                 needed.update(node.inputs)
         return tuple(node for node in self.nodes if node.name in needed)
+
+    def necks(self, taps: Iterable[str]) -> tuple[str, ...]:
+        """Nodes through which alone all that follows sees the picture, as far as these taps need it: of each size of maps the
+        first that is smaller than the picture, that no tap reads and whose readers are no mere activations."""
+        nodes, tapped = self.until(taps), {self.taps[tap] for tap in taps}
+        fields, found = self.fields(nodes), dict[Pair, str]()
+        for position, node in enumerate(nodes[:-1]):
+            later = nodes[position + 1 :]
+            known = {node.name, *(other.name for other in later)}
+            readers = [other for other in later if node.name in other.inputs]
+            if (
+                all(known.issuperset(other.inputs) for other in later)
+                and node.name not in tapped
+                and not any(isinstance(reader.layer, ELEMENTWISE) for reader in readers)
+                and (stride := fields[node.name].stride) > (1, 1)
+            ):
+                found.setdefault(stride, node.name)
+        return tuple(found.values())
 
     def shapes(self, size: tuple[int, int], nodes: tuple[Node, ...] | None = None) -> dict[str, Shape]:
         """{node name: (H, W, C)} for a picture of `size` (height, width). ShapeError names the node that cannot work."""

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from minitorch_style.errors import SettingsError
 from minitorch_style.kernels.api import VectorOps
 from minitorch_style.optimizers.adam import Adam
 from minitorch_style.optimizers.base import Optimizer, Optimum, State, Stop, Tracked, minimize
-from minitorch_style.optimizers.lbfgs import LBFGS
+from minitorch_style.optimizers.lbfgs import LBFGS, Zeros
 from minitorch_style.optimizers.lbfgsb import LBFGSB
 from minitorch_style.optimizers.sgd import SGD
 
@@ -34,9 +36,9 @@ IN_PARTS = "lbfgs"  # the one whose vectors may lie in parts (`engine.parts`)
 LINE_SEARCHES = ("lbfgs", "lbfgsb")  # that go no step unless the loss falls as its gradient promises
 
 
-def optimizer(name: str, vectors: VectorOps | None = None) -> Optimizer[Any]:
-    """The optimizer `name`; `vectors` is what L-BFGS computes with, the fastest there is by default. SettingsError for
-    an unknown name."""
+def optimizer(name: str, vectors: VectorOps | None = None, zeros: Zeros = np.zeros) -> Optimizer[Any]:
+    """The optimizer `name`; `vectors` is what L-BFGS computes with, the fastest there is by default, `zeros` makes its
+    history. SettingsError for an unknown name."""
     if name not in OPTIMIZERS:
         raise SettingsError(f"no optimizer {name!r}; there are {', '.join(OPTIMIZERS)}")
-    return LBFGS(vectors) if name == "lbfgs" else OPTIMIZERS[name]()
+    return LBFGS(vectors, zeros) if name == "lbfgs" else OPTIMIZERS[name]()

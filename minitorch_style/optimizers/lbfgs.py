@@ -17,6 +17,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +28,7 @@ from minitorch_style.kernels.api import VectorOps
 from minitorch_style.optimizers.base import Function, State, Stop, tracked
 
 HISTORY = 14
+Zeros = Callable[..., Any]  # (shape, dtype, like=array)
 ARMIJO, CURVATURE = 1e-4, 0.9  # the constants c₁ and c₂ of the Wolfe conditions
 LINE_SEARCH_STEPS = 20
 FIRST_STEP = 0.02  # how far the first step moves a pixel, root mean square
@@ -56,11 +58,11 @@ class History:
             raise StyleError(f"a history of {HISTORY} steps has no slots {self.order} and {self.slot}")
 
     @classmethod
-    def at(cls, gradient: Float32, scale: float) -> History:
-        """The empty one, at a start with this gradient, (n,)."""
+    def at(cls, gradient: Float32, scale: float, zeros: Zeros = np.zeros) -> History:
+        """The empty one, at a start with this gradient, (n,); `zeros` makes the long arrays in which it grows."""
         history = cls(
             scale=float(np.float32(scale)),
-            vectors=np.zeros((2 * HISTORY, gradient.size), np.uint16, like=gradient),
+            vectors=zeros((2 * HISTORY, gradient.size), np.uint16, like=gradient),
             fresh=np.zeros((2, gradient.size), np.float32, like=gradient),
             factors=np.ones(2 * HISTORY),
             products=np.zeros((2 * HISTORY,) * 2),
@@ -127,9 +129,11 @@ class History:
             s, y = 2 * slot, 2 * slot + 1
             beta = (factor * slopes[y] + coefficients @ products[:, y]) / products[s, y]
             coefficients[s] += alphas[slot] - beta
+        g: Float32
+        out: Float32
         g, out = self.fresh
         ops.combination(coefficients * self.factors[:used], self.vectors[:used], factor, g, out)
-        return np.asarray(out, np.float32, like=out)
+        return out
 
     def slope(self, ops: VectorOps, gradient: Float32) -> float:
         """⟨gradient, the last direction⟩, scaled."""
@@ -226,12 +230,13 @@ class LBFGSState(State):
 
 
 class LBFGS:
-    """`vectors` does the algebra on the history: by default the fastest there is."""
+    """`vectors` does the algebra on the history: by default the fastest there is. `zeros` makes the history, as NumPy's
+    function does, in memory or elsewhere."""
 
     State = LBFGSState
 
-    def __init__(self, vectors: VectorOps | None = None) -> None:
-        self._vectors = vectors
+    def __init__(self, vectors: VectorOps | None = None, zeros: Zeros = np.zeros) -> None:
+        self._vectors, self._zeros = vectors, zeros
 
     @cached_property
     def ops(self) -> VectorOps:
@@ -248,7 +253,7 @@ class LBFGS:
             iterations=0,
             scale=scale,
             scaled_loss=scale * loss,
-            history=History.at(gradient.reshape(-1), scale),
+            history=History.at(gradient.reshape(-1), scale, self._zeros),
             **watched.seen(),
         )
 

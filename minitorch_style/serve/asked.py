@@ -12,7 +12,7 @@ from minitorch_style.transfer.settings import INITS, PRESET_HELP, PRESETS, Setti
 from minitorch_style.weights.store import bundled, installed
 
 # Settings that only tell one who sits at the machine: files of it, and how it computes.
-HIDDEN = ("weights", "style_mask", "kernels", "max_memory", "allow_large", "tiles")
+HIDDEN = ("weights", "style_mask", "kernels", "max_memory", "scratch", "allow_large", "tiles")
 MAX_SCALES, MAX_NAMES = 6, 32
 
 

@@ -2,8 +2,9 @@
 
 Two passes an evaluation. The first adds up the Gram matrices of all tiles, in double and in their order. The second gives
 each tile the gradient of the whole picture's losses at its own features; what several tiles say of a pixel is added up in
-their order. The tiles may lie with several holders: then only Gram matrices, numbers and the strips of pixels and gradients
-that other tiles' crops reach into go from one to another, and the bits are the same.
+their order. Layers behind a seam are computed for the whole picture between the two. The tiles may lie with several holders:
+then only Gram matrices, numbers and the strips of pixels and gradients that other tiles' crops reach into go from one to
+another, and the bits are the same.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ import numpy as np
 from minitorch_style.arrays import Float32
 from minitorch_style.engine.network import Network
 from minitorch_style.engine.parts import Alone, Holder, Parts, Space, Team, Wanted
-from minitorch_style.engine.tiles import Part, TiledPlan, Tiles
+from minitorch_style.engine.scratch import Scratch
+from minitorch_style.engine.tiles import SEAM, Part, TiledPlan, Tiles
 from minitorch_style.kernels import vector_ops
 from minitorch_style.kernels.buffers import Buffer
 from minitorch_style.style.losses import content_loss
@@ -30,7 +32,8 @@ Hire: TypeAlias = Callable[[Network, Tiles], Team]
 
 
 class TileHolder(Holder):
-    """Computes its tiles, with one plan for all of them."""
+    """Computes its tiles, with one plan for all of them. Where the network has a seam it holds all tiles, and what layers
+    behind the seam give is told with the last."""
 
     def __init__(self, network: Network, tiles: Tiles, numbers: Iterable[int]) -> None:
         super().__init__(tiles, numbers)
@@ -39,6 +42,7 @@ class TileHolder(Holder):
         self._strips: dict[tuple[int, int], Float32] = {}  # (i, j): what tile i sees of j's pixels, with another holder
         self._planned: int | None = None  # the tile whose features are in the plan
         self._targets: dict[int, dict[str, Float32]] = defaultdict(dict)
+        self._deep_targets: dict[str, Float32] = {}
         self._slopes: dict[tuple[int, int], Float32] = {}  # (i, j): what tile i says of j's pixels, not yet added
         self._awaited: dict[int, list[int]] = {}  # {j: the tiles i that are still to be added, in order}
 
@@ -46,24 +50,22 @@ class TileHolder(Holder):
         """Takes the features of a photo as targets; what equation 1 would be for features of zero."""
         norms = {}
         for number in self._see(picture):
-            for layer in layers:
-                found = self.plan.feature(layer, self.tiles.tiles[number])
-                if found is not None:
-                    self._targets[number][layer] = found.interior.copy()
             targets = self._targets[number]
-            norms[number] = {layer: content_loss(target, np.zeros_like(target))[0] for layer, target in targets.items()}
+            targets.update({layer: own.interior.copy() for layer, own in self._features(number, layers)})
+            norms[number] = _norms(targets)
+        self._deep_targets = {layer: own.interior.copy() for layer, own in self._deep_features(layers)}
+        norms[self.numbers[-1]] |= _norms(self._deep_targets)
         return norms
 
     def sums(self, picture: int, layers: Sequence[str], mean: bool) -> dict[int, dict[str, FeatureSums]]:
         """The Gram matrices of a picture's features, with those for the `mean`; sees the picture also where no layers are
         asked for."""
-        found: dict[int, dict[str, FeatureSums]] = {}
+        found, kernels = {}, self.plan.plan.kernels
         for number in self._see(picture):
-            features = {layer: self.plan.feature(layer, self.tiles.tiles[number]) for layer in layers}
-            kernels = self.plan.plan.kernels
-            found[number] = {
-                tap: FeatureSums.of(own, kernels, mean) for tap, own in features.items() if own is not None
-            }
+            found[number] = {layer: FeatureSums.of(own, kernels, mean) for layer, own in self._features(number, layers)}
+        found[self.numbers[-1]] |= {
+            layer: FeatureSums.of(features, kernels, mean) for layer, features in self._deep_features(layers)
+        }
         return found
 
     def back(
@@ -73,6 +75,7 @@ class TileHolder(Holder):
         begins in it, times `variation`. What these and the `style` losses' gradients at the features
         say of the pixels goes to the vector `gradient`, but for what has to wait for other holders."""
         tiles, found = self.tiles.tiles, {}
+        deep = self._deep_back(style, factors)
         self.vectors[gradient] = {number: np.zeros(_values(tiles[number].own), np.float32) for number in self.numbers}
         self._awaited = {number: self.tiles.seeing(number) for number in self.numbers}
         for number in self.numbers:
@@ -86,6 +89,8 @@ class TileHolder(Holder):
                 if (number, other) in self._slopes:
                     self._slopes[number, other] = self._slopes[number, other].copy()  # not to hold the whole crop's
             found[number] = content, roughness
+        last = self.numbers[-1]
+        found[last] = found[last][0] + deep, found[last][1]
         return found
 
     def merge(self, gradient: int) -> dict[int, None]:
@@ -113,6 +118,19 @@ class TileHolder(Holder):
         """What a tile says of another's pixels, which is asked for once."""
         return self._slopes.pop((number, other))
 
+    def _features(self, number: int, layers: Sequence[str]) -> Iterator[tuple[str, Buffer]]:
+        """The own features of the tile that was seen last, at those layers where it has any."""
+        for layer in layers:
+            own = self.plan.feature(layer, self.tiles.tiles[number]) if layer in self.tiles.tiled else None
+            if own is not None:
+                yield layer, own
+
+    def _deep_features(self, layers: Sequence[str]) -> Iterator[tuple[str, Buffer]]:
+        """Those behind the seam, once all tiles have been seen."""
+        if self.plan.deep is not None:
+            self.plan.deep.forward()
+            yield from ((layer, self.plan.deep.feature(layer)) for layer in layers if layer in self.tiles.deep)
+
     def _see(self, picture: int) -> Iterator[int]:
         """Each tile, once the plan has computed its features."""
         self._picture, self._planned = picture, None
@@ -123,6 +141,10 @@ class TileHolder(Holder):
         for number in self.numbers:
             self.plan.plan.run(self._crop(number))
             self._planned = number
+            if self.plan.deep is not None:
+                for _, own in self._features(number, [SEAM]):
+                    rows, columns = self.tiles.own(SEAM, self.tiles.tiles[number])
+                    self.plan.deep.source.interior[rows, columns] = own.interior
             yield number
 
     def _crop(self, number: int) -> Float32:
@@ -146,18 +168,53 @@ class TileHolder(Holder):
             own, out = plan.own(features, tap, tile), plan.own(gradient, tap, tile)
             if own is None or out is None:
                 return
-            if tap in factors:
-                value, difference = content_loss(own.interior, self._targets[number][tap], out.interior)
-                difference *= np.float32(factors[tap])
-                content += factors[tap] * value
-            if tap in style:
-                style[tap].apply(own, out, True, plan.plan.kernels)
+            if tap == SEAM:
+                assert plan.deep is not None
+                out.interior[...] = plan.deep.source_gradient.interior[plan.tiles.own(tap, tile)]
+            else:
+                content += self._losses(tap, own, out, self._targets[number], style, factors)
 
         if self._planned != number:
             plan.plan.run(crop)
         self._planned = None  # the way back writes over the features
         gradient = plan.plan.run_back(inject)
         return content, gradient
+
+    def _deep_back(self, style: Mapping[str, FlatSlope], factors: Mapping[str, float]) -> float:
+        """Likewise behind the seam, towards what goes through it."""
+        content = 0.0
+
+        def inject(tap: str, features: Buffer, gradient: Buffer) -> None:
+            nonlocal content
+            gradient.interior[...] = 0
+            content += self._losses(tap, features, gradient, self._deep_targets, style, factors)
+
+        if self.plan.deep is not None:
+            self.plan.deep.backward(inject)
+        return content
+
+    def _losses(
+        self,
+        tap: str,
+        features: Buffer,
+        gradient: Buffer,
+        targets: Mapping[str, Float32],
+        style: Mapping[str, FlatSlope],
+        factors: Mapping[str, float],
+    ) -> float:
+        """The losses at one tap: factor · equation 1, and of all of them the gradient, which was zero."""
+        content = 0.0
+        if tap in factors:
+            value, difference = content_loss(features.interior, targets[tap], gradient.interior)
+            difference *= np.float32(factors[tap])
+            content = factors[tap] * value
+        if tap in style:
+            style[tap].apply(features, gradient, True, self.plan.plan.kernels)
+        return content
+
+
+def _norms(targets: Mapping[str, Float32]) -> dict[str, float]:
+    return {layer: content_loss(target, np.zeros_like(target))[0] for layer, target in targets.items()}
 
 
 def alone(network: Network, tiles: Tiles) -> Team:
@@ -168,7 +225,7 @@ def alone(network: Network, tiles: Tiles) -> Team:
 class TiledObjective:
     """The same function as `Objective`'s, but for the order in which it adds: of tiles, whoever holds them. Called with x
     (H, W, 3) float32, or its parts in `space`: (loss, gradient likewise). `photo` (H, W, 3) float32 may be None where no
-    layer reads it. SettingsError, ShapeError as there."""
+    layer reads it; `scratch` is for large arrays put together of parts. SettingsError, ShapeError as there."""
 
     def __init__(
         self,
@@ -178,8 +235,9 @@ class TiledObjective:
         photo: Float32 | None,
         style: StyleTargets | None,
         balanced: bool = False,
+        scratch: Scratch | None = None,
     ) -> None:
-        self.space, self.style = Space(team), style
+        self.space, self.style = Space(team, scratch), style
         layers = list(weights.content_layers)
         self._scales = {layer: network.tap_scales.get(layer, 1.0) ** 2 for layer in layers}
         targets = {} if photo is None else {tap: team.tiles.shape(tap) for tap in team.tiles.taps if tap in layers}

@@ -14,7 +14,7 @@ import time
 import zipfile
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,10 +23,12 @@ from numpy.lib import format as npy
 
 import minitorch_style
 from minitorch_style.arrays import Float32, Float64
-from minitorch_style.errors import ResumeError, StyleError
+from minitorch_style.engine.scratch import Scratch
+from minitorch_style.errors import ResumeError, ScratchError, StyleError
 from minitorch_style.files import atomic_write, check_readable
 from minitorch_style.style.objective import Terms
 from minitorch_style.transfer.descent import Descent
+from minitorch_style.transfer.estimate import scratch_bytes
 from minitorch_style.transfer.events import Event, Iterated, Iteration, StageEnded
 from minitorch_style.transfer.job import Job
 from minitorch_style.transfer.settings import Settings
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from minitorch_style.transfer.run import Run
 
 ABOUT = "about"
+HISTORY = "state/history/vectors"  # of L-BFGS, the largest array there is
 FORM = "minitorch_style checkpoint 1"
 MOST_TEXT = 4 << 20  # bytes of it
 MOST_BESIDES = 64 << 20  # bytes of arrays that an estimate does not count: the list of iterations, headers
@@ -144,19 +147,21 @@ def settings_in(path: str | os.PathLike[str], about: Mapping[str, Any]) -> Setti
 
 def load_checkpoint(path: str | os.PathLike[str], job: Job) -> Checkpoint:
     """To go on with `job` from: ResumeError unless it was written by the same job, on the same pictures and networks,
-    with the same kernels."""
+    with the same kernels. A job that asks for tiles may go on with what was begun without."""
     about = read_about(path)
     if about.get("kernels") != job.network.kernels.name:
         raise ResumeError(f"{path}: made with the {about.get('kernels')} kernels, here are {job.network.kernels.name}")
-    if settings_in(path, about) != job.settings:
+    made = settings_in(path, about)
+    if replace(made, tiles=made.tiles or job.settings.tiles) != job.settings:
         raise ResumeError(f"{path}: made with other settings")
     if about.get("digest") != digest(job):
         raise ResumeError(f"{path}: the photo, a painting or the network is not the one it was made with any more")
     with _opened(path) as file:
-        limit = job.estimate.nbytes + MOST_BESIDES
+        limit = job.estimate.nbytes + MOST_BESIDES + scratch_bytes(job.settings, math.prod(job.content.size) * 3)
+        scratch = None if job.settings.scratch is None else Scratch(job.settings.scratch)
         arrays = {}
         for name in (entry.filename.removesuffix(".npy") for entry in file.infolist()):
-            arrays[name] = _array(file, name, limit)
+            arrays[name] = _array(file, name, limit, scratch)
             limit -= arrays[name].nbytes
         del arrays[ABOUT]
         found = from_arrays(Checkpoint, arrays)
@@ -189,15 +194,15 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(path) as file:
             yield file
-    except ResumeError:
+    except (ResumeError, ScratchError):
         raise
     except (OSError, EOFError, KeyError, ValueError, TypeError, OverflowError, RecursionError, StyleError,
             NotImplementedError, RuntimeError, MemoryError, zipfile.BadZipFile) as error:  # fmt: skip
         raise ResumeError(f"{path}: no checkpoint, or a damaged one ({error})") from error
 
 
-def _array(file: zipfile.ZipFile, name: str, limit: int) -> npt.NDArray[Any]:
-    """One array of at most `limit` bytes; ValueError for more, and for what is not there in full."""
+def _array(file: zipfile.ZipFile, name: str, limit: int, scratch: Scratch | None = None) -> npt.NDArray[Any]:
+    """One array of at most `limit` bytes, the history in `scratch`; ValueError for more, and for what is not there in full."""
     entry = file.getinfo(f"{name}.npy")
     if entry.compress_type != zipfile.ZIP_STORED or entry.file_size > limit + 4096:
         raise ValueError(f"{name} has {entry.file_size} bytes, too many")
@@ -210,7 +215,8 @@ def _array(file: zipfile.ZipFile, name: str, limit: int) -> npt.NDArray[Any]:
             raise ValueError(f"{name} is {dtype} {shape}")
         if entry.file_size - member.tell() != nbytes:
             raise ValueError(f"{name} is cut off")
-        data = bytearray(nbytes)
+        large = name == HISTORY
+        data: Any = memoryview(scratch.zeros((nbytes,), np.uint8)) if scratch and large else bytearray(nbytes)
         for start in range(0, nbytes, 1 << 20):
             data[start : start + (1 << 20)] = member.read(1 << 20)
         if len(data) != nbytes or member.read(1):  # the end is where the check sum is compared

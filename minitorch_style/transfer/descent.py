@@ -14,7 +14,8 @@ from minitorch_style.arrays import Float32
 from minitorch_style.engine.network import Network
 from minitorch_style.engine.normalize import at_mean_activation
 from minitorch_style.engine.parts import spread_like
-from minitorch_style.engine.tiles import WHOLE, TiledPlan, Tiles, fitting, in_tiles, within
+from minitorch_style.engine.scratch import Scratch
+from minitorch_style.engine.tiles import WHOLE, TiledPlan, Tiles, cheapest, fitting, in_tiles, within
 from minitorch_style.errors import ShapeError, StyleError
 from minitorch_style.image.resize import resized
 from minitorch_style.kernels import vector_ops
@@ -26,7 +27,7 @@ from minitorch_style.style.objective import LossWeights, Objective, shared_by
 from minitorch_style.style.targets import ContentTargets, StyleTargets
 from minitorch_style.style.tiled import Hire, TiledObjective, alone
 from minitorch_style.style.wasserstein import GRAM
-from minitorch_style.transfer.estimate import BASE_BYTES, Estimate, elsewhere, estimate, held
+from minitorch_style.transfer.estimate import BASE_BYTES, Estimate, elsewhere, estimate, held, held_by_worker
 from minitorch_style.transfer.rehearsal import rehearse_vectors
 from minitorch_style.transfer.settings import Settings
 from minitorch_style.transfer.stages import Step
@@ -38,19 +39,21 @@ CUT = "cut"  # in a checkpoint
 
 
 class Cut(NamedTuple):
-    """In how many tiles a picture is made, and whether the paintings are read in as much memory as that takes."""
+    """In how many tiles a picture is made, whether the paintings are read in as much memory as that takes, and at which of
+    the network's necks it is cut, counted from 1: 0 if at none."""
 
     rows: int
     columns: int
-    bounded: bool
+    bounded: bool = False
+    neck: int = 0
 
     @classmethod
     def of(cls, written: npt.NDArray[Any]) -> Cut:
         """StyleError for what is none."""
-        if written.shape != (3,) or written.dtype.kind != "i" or written[:2].min() < 1:
+        if written.shape != (4,) or written.dtype.kind != "i" or written[:2].min() < 1 or written[3] < 0:
             raise StyleError(f"a picture is not cut into {written}")
-        rows, columns, bounded = written.tolist()
-        return cls(rows, columns, bool(bounded))
+        rows, columns, bounded, neck = written.tolist()
+        return cls(rows, columns, bool(bounded), neck)
 
 
 def scaled(shape: tuple[int, ...], factor: float) -> tuple[int, int]:
@@ -104,35 +107,51 @@ class Descent:
         if self.cut is not None:
             return self.cut
         if self.settings.tiles is not None:
-            return Cut(*in_tiles(self.network.architecture, self.size, self.taps, self.settings.tiles).counts, False)
-        whole = Cut(*WHOLE, False)
+            return Cut(*in_tiles(self.network.architecture, self.size, self.taps, self.settings.tiles).counts)
+        whole = Cut(*WHOLE)
         if self.limit is None or replace(self, cut=whole).estimate().nbytes <= self.limit:
             return whole
         room = self.limit - BASE_BYTES[self.network.kernels.name] - self.network.nbytes
 
         def fits(plan: TiledPlan) -> bool:
-            return held(self.network, plan, self.settings) <= room
+            return held(self.network, plan, self.settings, tiled=True) <= room
 
-        return Cut(*fitting(self.network, self.size, self.taps, fits).tiles.counts, True)
+        found = cheapest(self.network, self.size, self.taps, fits).tiles
+        return Cut(*found.counts, True, 1 + self._necks.index(found.seam) if found.seam else 0)
+
+    @property
+    def _necks(self) -> tuple[str, ...]:
+        return self.network.architecture.necks(self.taps)
 
     @property
     def _tiled(self) -> bool:
-        """One tile that was asked for is computed as tiles are."""
-        return self._counts != WHOLE or self.settings.tiles is not None
+        """One tile that was asked for, or that ends at a seam, is computed as tiles are."""
+        return self._counts != WHOLE or self._cut.neck > 0 or self.settings.tiles is not None
 
     @property
     def _counts(self) -> tuple[int, int]:
         return self._cut.rows, self._cut.columns
 
+    @property
+    def _tiles(self) -> Tiles:
+        necks, neck = self._necks, self._cut.neck
+        if neck > len(necks):
+            raise StyleError(f"{self.network.name} cannot be cut at the neck {neck}; it has {len(necks)}")
+        return Tiles(self.network.architecture, self.size, self.taps, self._counts, necks[neck - 1] if neck else None)
+
     @cached_property
     def plan(self) -> TiledPlan:
         """Nothing of it is allocated: `objective` makes its own."""
-        return TiledPlan(self.network, Tiles(self.network.architecture, self.size, self.taps, self._counts))
+        return TiledPlan(self.network, self._tiles)
+
+    @property
+    def _held(self) -> int:
+        return held(self.network, self.plan, self.settings, self._tiled)
 
     @property
     def _room(self) -> int | None:
         """What the plan for a painting may take: as much as the work that follows."""
-        return held(self.network, self.plan, self.settings) if self._cut.bounded else None
+        return self._held if self._cut.bounded else None
 
     def at(self, size: tuple[int, int]) -> Descent:
         """The same at another size."""
@@ -165,10 +184,14 @@ class Descent:
             return self.at(scaled(self.size, factor)).estimate()
         sizes = [self._shrunk(painting.shape) for painting in self.paintings]
         plans = [fitting(self.network, size, self.taps, within(self._room), gradient=False) for size in sizes]
-        whole = estimate(self.network, self.plan, plans, self.settings)
+        whole = estimate(self.network, self.plan, self._held, plans, self.settings)
         if self.hire is alone:
             return whole
         return elsewhere(whole, self.network, plans, self.size, len(self.plan.tiles.tiles))
+
+    def worker_bytes(self, workers: int) -> int:
+        """What each of so many workers takes who share the picture."""
+        return held_by_worker(self.network, self.plan, self._held, workers)
 
     def objective(self) -> Objective | TiledObjective:
         """Equation 6 for a picture of this size, its weights balanced as `Settings` describes."""
@@ -209,13 +232,17 @@ class Descent:
             )
             style = kept.get(("style", network.name, self._halved), (layers, sizes, self._room), make)
         if plan is None:
-            team = self.hire(network, Tiles(network.architecture, self.size, weights.layers, self._counts))
+            team = self.hire(network, self._tiles)
             read = photo if weights.content_layers else None
-            return TiledObjective(team, network, weights, read, style, settings.balanced)
+            return TiledObjective(team, network, weights, read, style, settings.balanced, self._scratch)
         content = None
         if weights.content_layers:
             content = ContentTargets.of(network, photo, list(weights.content_layers), plan)
         return Objective.from_targets(plan, weights, content, style, settings.balanced)
+
+    @property
+    def _scratch(self) -> Scratch | None:
+        return None if self.settings.scratch is None else Scratch(self.settings.scratch)
 
     @property
     def _halved(self) -> int:
@@ -238,15 +265,19 @@ class Descent:
     def _steps(self, before: Float32 | None, state: Arrays | None) -> Generator[Step, None, str]:
         if state is not None and CUT in state:
             state = dict(state)
-            cut = replace(self, cut=Cut.of(state.pop(CUT)))
-            return (yield from cut._steps(before, state))
+            written = Cut.of(state.pop(CUT))
+            same = (
+                self if self.settings.tiles is not None else replace(self, cut=written)
+            )  # tiles that were asked for come first
+            return (yield from same._steps(before, state))
         objective, begin = self.objective(), self._begin(before)
         evaluate = coarse_in_chroma(objective) if self.settings.balanced else objective
         watched, start = Tracked(evaluate), begin
         ops: VectorOps = vector_ops(self.network.kernels.name)
         if isinstance(objective, TiledObjective) and self.settings.optimizer == IN_PARTS:
             start, ops = cast(Float32, objective.space.spread(begin)), objective.space.ops
-        method = optimizer(self.settings.optimizer, ops)
+        scratch = self._scratch
+        method = optimizer(self.settings.optimizer, ops, np.zeros if scratch is None else scratch.zeros)
         now = method.start(watched, start)
         if state is None:
             yield Step(0, begin, begin, now.loss, now.loss, objective.terms)

@@ -17,6 +17,7 @@ from minitorch_style.kernels import threads
 from minitorch_style.kernels.api import KernelSet
 from minitorch_style.kernels.reference.ops import COLUMN_BYTES
 from minitorch_style.optimizers import IN_PARTS
+from minitorch_style.optimizers.lbfgs import HISTORY
 from minitorch_style.restroke.guide import scaled
 from minitorch_style.restroke.strokes import steps_of
 from minitorch_style.style.hypercolumns import CELL
@@ -35,6 +36,7 @@ SEGMENTING_BYTES = 240_000_000  # the network that finds people, its weights rea
 RELATIVE_SPEED = {"winograd": 2.0, "direct": 0.6, "im2col": 0.3, "im2col, native": 1.0}
 # Bytes an optimizer keeps for each pixel value: L-BFGS 2·14 vectors of 2 bytes, L-BFGS-B 2·10 and its workspace, of 8 (measured).
 OPTIMIZER_BYTES = {"lbfgs": 4 * 22, "lbfgsb": 8 * 42, "adam": 4 * 8, "sgd": 4 * 6}
+HISTORY_BYTES = 2 * 2 * HISTORY  # of L-BFGS's
 OPTIMIZER_SECONDS = {"lbfgs": 2e-8, "lbfgsb": 2e-7, "adam": 1e-8, "sgd": 1e-8}  # a pixel value and iteration, measured
 MOVED_BYTES_A_SECOND = 5e9  # through memory, for what is not arithmetic
 PICTURES_HERE = 5  # in floats, while the workers of a cluster compute
@@ -92,40 +94,54 @@ def preparing_bytes(network: Network, settings: Settings, picture: int) -> int:
     return BASE_BYTES["numpy"] + network.nbytes + max(picture, SEGMENTING_BYTES if settings.region else 0)
 
 
-def _numpy_temporaries(network: Network, plan: Plan) -> int:
+def _numpy_temporaries(plan: TiledPlan) -> int:
     """What plain NumPy makes beside a plan's buffers at the largest map: it padded, its gradient padded and masked, and a
     band of im2col's matrix."""
-    shapes = network.architecture.shapes(plan.size, network.architecture.until(plan.taps))
-    return 3 * 4 * max(math.prod(shape) for shape in shapes.values()) + COLUMN_BYTES
+    return 3 * 4 * max(part.largest for part in (plan.plan, plan.deep) if part is not None) + COLUMN_BYTES
 
 
-def held(network: Network, plan: TiledPlan, settings: Settings) -> int:
+def held(network: Network, plan: TiledPlan, settings: Settings, tiled: bool) -> int:
     """Bytes that going down a loss takes beside the network: the plan's buffers, what the optimizer keeps, and of a picture
-    in tiles its gradient and the photo's features, which a plan for the whole holds in its buffers, a crop's
+    that is computed in tiles its gradient and the photo's features, which a plan for the whole holds in its buffers, a crop's
     pixels and gradient, and for an optimizer of whole arrays another picture and gradient."""
     tiles, values = plan.tiles, math.prod(plan.tiles.size) * 3
-    nbytes = plan.nbytes + values * OPTIMIZER_BYTES.get(settings.optimizer, 0)
-    if len(tiles.tiles) > 1 or settings.tiles:
+    nbytes = plan.nbytes + values * OPTIMIZER_BYTES.get(settings.optimizer, 0) - scratch_bytes(settings, values)
+    if tiled:
         layers = settings.content_layers or network.architecture.content_layers
         features = sum(math.prod(tiles.shape(layer)) for layer in layers if layer in tiles.taps)
         crops = 2 * math.prod(tiles.crop) * 3
         whole = 0 if settings.optimizer == IN_PARTS else 2 * values
         nbytes += 4 * (values + features + crops + whole)
     if network.kernels.name == "numpy":
-        nbytes += _numpy_temporaries(network, plan.plan)
+        nbytes += _numpy_temporaries(plan)
     return nbytes
 
 
-def estimate(network: Network, plan: TiledPlan, paintings: Sequence[TiledPlan], settings: Settings) -> Estimate:
-    """For a plan of the content's size and those for the paintings."""
-    most = max(held(network, plan, settings), *(painting.nbytes for painting in paintings))
-    count, steps = len(plan.tiles.tiles), plan.plan.steps
+def scratch_bytes(settings: Settings, values: int) -> int:
+    """What the history of `values` takes on the disk."""
+    return 0 if settings.scratch is None else HISTORY_BYTES * values
+
+
+def estimate(
+    network: Network, plan: TiledPlan, held: int, paintings: Sequence[TiledPlan], settings: Settings
+) -> Estimate:
+    """For a plan of the content's size, with what going down a loss by it has `held`, and those for the paintings."""
+    most = max(held, *(painting.nbytes for painting in paintings))
     rate = _rate(network.kernels)
-    pass_seconds = sum(2 * step.macs / (rate * RELATIVE_SPEED.get(step.algorithm, 1.0)) for step in steps)
-    passes = 2 if count == 1 else 3  # forward and back; in tiles there is one forward before, for the Gram matrices
-    iteration = count * (passes * pass_seconds + 1.5 * passes * plan.nbytes / MOVED_BYTES_A_SECOND)
+    passes = (
+        3 * len(plan.tiles.tiles) - 1
+    )  # forward and back; but for the last tile, forward for the Gram matrices before
+    iteration = passes * _pass_seconds(plan.plan, rate)
+    if plan.deep is not None:
+        iteration += 2 * _pass_seconds(plan.deep, rate)
     iteration += math.prod(plan.tiles.size) * 3 * OPTIMIZER_SECONDS.get(settings.optimizer, 0.0)
     return Estimate(BASE_BYTES[network.kernels.name] + network.nbytes + most, settings.iterations * iteration)
+
+
+def _pass_seconds(plan: Plan, rate: float) -> float:
+    """Forward, or back."""
+    seconds = sum(2 * step.macs / (rate * RELATIVE_SPEED.get(step.algorithm, 1.0)) for step in plan.steps)
+    return seconds + 1.5 * plan.nbytes / MOVED_BYTES_A_SECOND
 
 
 def elsewhere(
@@ -135,6 +151,14 @@ def elsewhere(
     is sent and shown of them, and the paintings' features."""
     most = max(4 * PICTURES_HERE * 3 * math.prod(size), *(painting.nbytes for painting in paintings))
     return Estimate(BASE_BYTES[network.kernels.name] + network.nbytes + most, whole.seconds / tiles)
+
+
+def held_by_worker(network: Network, plan: TiledPlan, held: int, workers: int) -> int:
+    """What one of so many workers takes who share the tiles of a picture, of which all together have `held`."""
+    tiles = len(plan.tiles.tiles)
+    for_one = plan.nbytes + 4 * 2 * 3 * math.prod(plan.tiles.crop)
+    of_tiles = (held - for_one) * -(-tiles // workers) / tiles
+    return BASE_BYTES[network.kernels.name] + network.nbytes + for_one + round(of_tiles)
 
 
 def of_plan(

@@ -11,6 +11,7 @@ import numpy as np
 
 from minitorch_style.arrays import Float32, Pixels
 from minitorch_style.engine.network import Network, load_network
+from minitorch_style.engine.scratch import Scratch
 from minitorch_style.errors import SettingsError, StyleError
 from minitorch_style.files import check_readable
 from minitorch_style.image.color import match_colors
@@ -27,7 +28,7 @@ from minitorch_style.style.hypercolumns import hypercolumn_taps
 from minitorch_style.style.objective import Objective, shared_by
 from minitorch_style.style.tiled import Hire, TiledObjective, alone
 from minitorch_style.transfer.descent import Descent, scaled
-from minitorch_style.transfer.estimate import SAVING_SECONDS, Estimate, preparing_bytes, reading_room
+from minitorch_style.transfer.estimate import SAVING_SECONDS, Estimate, preparing_bytes, reading_room, scratch_bytes
 from minitorch_style.transfer.lent import Lent, lend
 from minitorch_style.transfer.memory import available_memory, require_memory
 from minitorch_style.transfer.painting import Planning, Repainting, untouched
@@ -122,6 +123,10 @@ def prepare(
     require_memory(preparing, preparing, photo.size, limit)
     mask = _mask(settings, photo)
     stages = _stages(network, photo, lent, settings, start, mask, limit, hire)
+    if settings.scratch is not None:
+        Scratch(settings.scratch).require(scratch_bytes(settings, 3 * photo.size[0] * photo.size[1]))
+    if client is not None:
+        _require_workers(client, stages)
     estimates = tuple(stage.estimate() for stage in stages)
     job = Job(network, photo, paintings, settings, start, stages, estimates, preparing, mask)
     _require_memory(job, limit)
@@ -139,6 +144,14 @@ def _shared(client: Any, settings: Settings) -> tuple[Hire, Settings]:
     return partial(Crew, client), replace(settings, tiles=settings.tiles or len(found))
 
 
+def _require_workers(client: Any, stages: Sequence[Stage]) -> None:
+    """ClusterError if a worker has too little memory for its share of the largest stage."""
+    from minitorch_style.transfer.workers import require_room, workers
+
+    count = len(workers(client))
+    require_room(client, max(stage.worker_bytes(count) for stage in stages if isinstance(stage, Descent)))
+
+
 def require_shareable(settings: Settings) -> None:
     """SettingsError if many workers cannot share such a picture."""
     if settings.method != "gram":
@@ -150,6 +163,8 @@ def require_shareable(settings: Settings) -> None:
         raise SettingsError(
             f"many workers share the vectors of the optimizer {IN_PARTS}, not those of {settings.optimizer}"
         )
+    if settings.scratch is not None:
+        raise SettingsError("scratch is for one process; the workers of a cluster keep what is theirs in memory")
     if settings.max_memory is not None:
         raise SettingsError("max_memory limits one process; the workers of a cluster need less each the more they are")
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from minitorch_style.arrays import Float32, Pixels, Rgb8
 from minitorch_style.engine.network import Network
-from minitorch_style.errors import ClusterError, DivergedError, SettingsError, WorkerLostError
+from minitorch_style.errors import ClusterError, DivergedError, ScratchError, SettingsError, WorkerLostError
 from minitorch_style.image.color import keep_colors
 from minitorch_style.image.io import to_bytes
 from minitorch_style.image.resize import floats, resized
@@ -28,7 +28,7 @@ from minitorch_style.transfer.stages import Step
 
 __all__ = ["Iteration", "Job", "Listener", "Progress", "Result", "Run", "objective_of", "prepare", "run", "stylize"]
 
-BREAKS = ClusterError, DivergedError, MemoryError
+BREAKS = ClusterError, DivergedError, MemoryError, ScratchError
 ROWS = 64  # of a picture that are made an image at once
 
 # Called after each iteration; `event.picture()` gives the image as it then is. True asks to stop.

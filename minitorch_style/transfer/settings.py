@@ -294,6 +294,12 @@ class Settings:
         least=1,
         unit="BYTES",
     )
+    scratch: str | None = _setting(
+        None,
+        "keep the history of the optimizer lbfgs in a temporary file in this folder, not in memory",
+        unit="DIR",
+        methods=GRAM,
+    )
     allow_large: bool = _setting(
         False,
         "read pictures of more than 200 million pixels too, where the memory is enough",
@@ -340,12 +346,15 @@ class Settings:
             )
         if self.content_weight == 0 and self.style_weight == 0:
             raise SettingsError("content_weight and style_weight are both 0: there is nothing to paint")
+        if self.scratch is not None and self.optimizer != "lbfgs":
+            raise SettingsError(f"scratch is for the history of the optimizer lbfgs; {self.optimizer} has none there")
         if self.activation == 0:
             raise SettingsError("activation must be above 0")
 
     def as_texts(self) -> dict[str, str]:
-        """{name: value} of what was set, for a picture's metadata."""
-        return {f"minitorch_style.{key}": str(value) for key, value in asdict(self).items() if value is not None}
+        """{name: value} of what was set, for a picture's metadata: but where a machine has room is nobody else's affair."""
+        known = asdict(replace(self, scratch=None))
+        return {f"minitorch_style.{key}": str(value) for key, value in known.items() if value is not None}
 
     @property
     def files(self) -> dict[str, str]:

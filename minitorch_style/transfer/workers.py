@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import pydoc
+from collections import Counter
 from typing import Any
+from urllib.parse import urlsplit
 
 from distributed import Client
 
 import minitorch_style
-from minitorch_style.errors import ClusterError
+from minitorch_style.errors import ClusterError, in_bytes
+from minitorch_style.transfer.memory import available_memory
 
 
 def workers(client: Client) -> list[str]:
@@ -38,6 +41,19 @@ def require_alike(client: Client) -> list[str]:
                 f"the worker {address} has minitorch_style {version}, this is {minitorch_style.__version__}"
             )
     return list(found)
+
+
+def require_room(client: Client, needed: int) -> None:
+    """ClusterError if a machine has less memory left than its workers need, `needed` bytes each."""
+    free: dict[str, int | None] = client.run(available_memory)
+    hosts = Counter(urlsplit(address).hostname for address in free)
+    for address, left in free.items():
+        count = hosts[urlsplit(address).hostname]
+        if left is not None and count * needed > left:
+            raise ClusterError(
+                f"the worker {address} needs about {in_bytes(needed)} for its tiles, and of its machine's memory "
+                f"{in_bytes(left // count)} are left for each of {count}: take more machines or a smaller picture"
+            )
 
 
 def answering(client: Client) -> list[str]:

@@ -65,6 +65,15 @@ def test_weights_and_masks_replace_no_input(
         assert before == (weight_file.read_bytes(), photo.read_bytes())
 
 
+def test_a_folder_for_the_history_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, folder = tmp_path / "out.png", tmp_path / "none"
+    begin = ["stylize", PHOTO, PAINTING, *SMALL, "--scratch", str(folder), "-o", str(out)]
+    assert main(begin) == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1 and f"scratch {folder}: cannot be written (No such file or directory)" in told
+    assert not out.exists()
+
+
 def test_pictures_of_many_pixels_are_read_when_that_is_asked_for(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

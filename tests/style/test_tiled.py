@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -17,7 +19,12 @@ SMALL = ("distilled", "distilled-perceptual", "enet")  # all others are slow at 
 
 
 def both(
-    network: Network, size: tuple[int, int], counts: tuple[int, int], balanced: bool = True, style_loss: str = "gram"
+    network: Network,
+    size: tuple[int, int],
+    counts: tuple[int, int],
+    balanced: bool = True,
+    style_loss: str = "gram",
+    seam: str | None = None,
 ) -> tuple[Objective, TiledObjective, np.ndarray]:
     """The objective of a whole picture, and that in tiles, and where to ask them."""
     rng = np.random.default_rng(3)
@@ -27,13 +34,19 @@ def both(
     whole = network.plan(size, weights.layers)
     style = StyleTargets.of(network, painting, list(weights.style_layers), style_loss=style_loss)
     content = ContentTargets.of(network, photo, list(weights.content_layers), whole)
-    team = alone(network, Tiles(network.architecture, size, weights.layers, counts))
+    team = alone(network, Tiles(network.architecture, size, weights.layers, counts, seam))
     untiled = Objective.from_targets(whole, weights, content, style, balanced)
     return untiled, TiledObjective(team, network, weights, photo, style, balanced), x
 
 
-def check(network: Network, size: tuple[int, int], counts: tuple[int, int], style_loss: str = "gram") -> TiledObjective:
-    untiled, tiled, x = both(network, size, counts, style_loss=style_loss)
+def check(
+    network: Network,
+    size: tuple[int, int],
+    counts: tuple[int, int],
+    style_loss: str = "gram",
+    seam: str | None = None,
+) -> TiledObjective:
+    untiled, tiled, x = both(network, size, counts, style_loss=style_loss, seam=seam)
     loss, gradient = untiled(x)
     found, slope = tiled(x)
     assert found == pytest.approx(loss, rel=1e-6)
@@ -58,7 +71,8 @@ def test_any_size(size: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("style_loss", ("moments", "w2"))
 def test_losses_that_compare_means(style_loss: str) -> None:
-    check(load_network("distilled", "random:1", "numpy"), (176, 321), (2, 3), style_loss)
+    for seam in (None, "pool2"):
+        check(load_network("distilled", "random:1", "numpy"), (176, 321), (2, 3), style_loss, seam)
 
 
 @pytest.mark.jit
@@ -67,11 +81,38 @@ def test_compiled_kernels(pooling: str) -> None:
     check(load_network("distilled", "random:0", "numba", pooling), (277, 391), (2, 3))
 
 
+@pytest.mark.parametrize("size", ((129, 98), (47, 33)))
+@pytest.mark.parametrize("pooling", ("max", "average"))
+@pytest.mark.parametrize("model", SMALL)
+def test_only_what_lies_above_a_seam_in_tiles(model: str, pooling: str, size: tuple[int, int]) -> None:
+    network = load_network(model, "random:0", "numpy", pooling)
+    taps = {*network.architecture.style_layers, *network.architecture.content_layers}
+    seams = network.architecture.necks(taps)
+    assert len(seams) >= 2
+    for seam in seams:
+        check(network, size, (3, 2), seam=seam)
+
+
+@pytest.mark.jit
+@pytest.mark.parametrize("pooling", ("max", "average"))
+def test_compiled_kernels_at_a_seam(pooling: str) -> None:
+    check(load_network("distilled", "random:0", "numba", pooling), (277, 391), (2, 3), seam="pool2")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("pooling", ("max", "average"))
 @pytest.mark.parametrize("model", sorted(set(NETWORKS) - set(SMALL)))
 def test_every_network(model: str, pooling: str) -> None:
     check(load_network(model, "random:0", "numpy", pooling), (209, 243), (2, 2))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pooling", ("max", "average"))
+@pytest.mark.parametrize("model", sorted(set(NETWORKS) - set(SMALL)))
+def test_every_network_at_a_seam(model: str, pooling: str) -> None:
+    network = load_network(model, "random:0", "numpy", pooling)
+    seam = network.architecture.necks(network.architecture.style_layers)[1]
+    assert math.prod(check(network, (144, 171), (2, 2), seam=seam).space.tiles.crop) < 144 * 171
 
 
 def test_a_tile_costs_less_than_the_whole() -> None:

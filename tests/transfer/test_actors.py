@@ -8,6 +8,7 @@ import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,12 @@ import pytest
 import minitorch_style as ms
 from minitorch_style.engine.tiles import Part
 from minitorch_style.errors import ClusterError, SettingsError
+from minitorch_style.transfer.checkpoint import about_job, load_checkpoint, save_checkpoint
 from minitorch_style.transfer.descent import Descent
 from minitorch_style.transfer.events import Iterated
 
 distributed = pytest.importorskip("distributed")
-from minitorch_style.transfer import actors  # noqa: E402
+from minitorch_style.transfer import actors, workers  # noqa: E402
 
 SIZE = (116, 148)
 SETTINGS = ms.Settings(
@@ -57,9 +59,9 @@ def same(one: ms.Result, other: ms.Result) -> bool:
     return losses[0] == losses[1] and one.image.tobytes() == other.image.tobytes() and not other.interrupted
 
 
-@pytest.mark.parametrize("workers", [1, 2, 3])
-def test_the_bytes_of_one_machine(alone: ms.Result, workers: int) -> None:
-    with cluster(workers) as client:
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_the_bytes_of_one_machine(alone: ms.Result, count: int) -> None:
+    with cluster(count) as client:
         assert same(alone, ms.run(prepared(client)).complete())
 
 
@@ -85,6 +87,44 @@ def test_a_tile_for_each_worker_unless_told() -> None:
 def test_what_workers_cannot_share(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         prepared(object(), **settings)
+
+
+def test_a_worker_without_memory_for_its_tiles_is_refused_before_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    with cluster(2) as client:
+        monkeypatch.setattr(workers, "available_memory", lambda: 200_000_000)
+        with pytest.raises(
+            ClusterError, match=r"worker inproc://.* needs about .* 100 MB are left for each of 2: take"
+        ):
+            prepared(client)
+        monkeypatch.setattr(workers, "available_memory", lambda: None)
+        prepared(client)
+
+
+def test_more_workers_need_less_each() -> None:
+    stage = prepared().stages[0]
+    assert isinstance(stage, Descent)
+    needed = [stage.worker_bytes(count) for count in (1, 2, 3, 6, 7)]
+    assert needed == sorted(needed, reverse=True) and needed[-1] == needed[-2]
+    assert needed[0] == stage.estimate().nbytes
+
+
+def test_workers_go_on_with_what_was_begun_whole(tmp_path: Path) -> None:
+    whole = prepared(tiles=None)
+    run = ms.run(whole)
+    for event in run:
+        if isinstance(event, Iterated) and event.iteration.number == 2:
+            break
+    written = run.checkpoint()
+    assert written is not None
+    save_checkpoint(tmp_path / "run", written, about_job(whole, {}))
+    expected = ms.run(whole, resumed=load_checkpoint(tmp_path / "run", whole)).complete()
+    with cluster(2) as client:
+        job = prepared(client, tiles=None)
+        assert job.settings.tiles == 2
+        found = ms.run(job, resumed=load_checkpoint(tmp_path / "run", job)).complete()
+    assert found.loss == pytest.approx(expected.loss, rel=1e-3)
+    assert [made.number for made in found.history] == [made.number for made in expected.history]
+    assert np.abs(found.image.astype(int) - expected.image).max() <= 2
 
 
 def test_what_travels(monkeypatch: pytest.MonkeyPatch) -> None:

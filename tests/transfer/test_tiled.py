@@ -39,7 +39,7 @@ def test_tiles_instead_of_a_refusal(untiled: transfer.Job) -> None:
     limit = untiled.estimate.nbytes - 1
     job = prepared(limit)
     assert job.estimate.nbytes <= limit
-    assert job.stages[0].title == "3 iterations of lbfgs by distilled at 400×300 in 3 tiles"
+    assert job.stages[0].title == "3 iterations of lbfgs by distilled at 400×300 in 2 tiles"
     whole, tiled = (transfer.run(one).complete() for one in (untiled, job))
     assert tiled.history[0].loss == pytest.approx(whole.history[0].loss, rel=1e-6)
     assert tiled.history[-1].loss == pytest.approx(whole.history[-1].loss, rel=1e-3)  # the optimizer rounds its history
@@ -70,6 +70,13 @@ def test_the_normalization_of_the_preset_paper_is_that_of_the_whole(untiled: tra
     assert descent(job).objective()(x)[0] == pytest.approx(descent(whole).objective()(x)[0], rel=1e-6)
 
 
+def test_only_the_first_layers_are_in_tiles_where_the_deeper_fit(untiled: transfer.Job) -> None:
+    plans = [descent(prepared(untiled.estimate.nbytes - less)).plan for less in (1, 20_000_000)]
+    once, _ = work = [plan.macs / (2 * sum(step.macs for step in descent(untiled).plan.plan.steps)) for plan in plans]
+    assert once < 1.35 and work == sorted(work)
+    assert all(plan.deep is not None for plan in plans)
+
+
 def test_too_little_for_any_tile(untiled: transfer.Job) -> None:
     with pytest.raises(SettingsError, match="pixels need about"):
         prepared(descent(untiled).network.nbytes + 140_000_000)
@@ -85,4 +92,6 @@ def test_a_run_goes_on_in_the_tiles_that_it_was_begun_in(untiled: transfer.Job) 
     assert len(elsewhere.plan.tiles.tiles) == 1
     np.testing.assert_array_equal(list(elsewhere.run(None, state))[-1].picture, expected)
     with pytest.raises(StyleError, match="not cut into"):
-        next(elsewhere.run(None, {**state, CUT: np.array([0, 1, 1])}))
+        next(elsewhere.run(None, {**state, CUT: np.array([0, 1, 1, 0])}))
+    with pytest.raises(StyleError, match="cannot be cut at the neck 9; it has 4"):
+        next(elsewhere.run(None, {**state, CUT: np.array([1, 2, 1, 9])}))
