@@ -1,6 +1,6 @@
 """Films: what few iterations a frame cost in loss, how still the result is, and how many frames a second are painted live.
 
-    python -m bench.realtime films CLIP… --style PAINTING [--sizes 128] [--frames 16]
+    python -m bench.realtime films CLIP… --style PAINTING [--sizes 128 256] [--frames 16]
     python -m bench.realtime strokes CLIP… --style PAINTING --sizes 256 --frames 24
     python -m bench.realtime live CLIP --style PAINTING --sizes 128 256 384 512 --frames 60
 
@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -82,8 +83,8 @@ def clip_of(path: Path, size: int, count: int, skip: int) -> list[Rgb8]:
 Row = dict[str, Any]
 
 
-def report(path: Path, options: argparse.Namespace) -> Iterator[Row]:
-    frames = clip_of(path, options.sizes[0], options.frames, options.skip)
+def report(path: Path, size: int, options: argparse.Namespace) -> Iterator[Row]:
+    frames = clip_of(path, size, options.frames, options.skip)
     settings = Settings(method="gram", iterations=options.iterations)
     finder = flow.Flow()
 
@@ -106,6 +107,7 @@ def report(path: Path, options: argparse.Namespace) -> Iterator[Row]:
         errors = [warping_error(finder, frames, made, apart) for apart in (1, LONG)]
         yield {
             "clip": path.stem,
+            "size": max(frames[0].shape),
             "way": name,
             "time": seconds / alone[0],
             "loss": float(np.median(ratios)),
@@ -116,9 +118,9 @@ def report(path: Path, options: argparse.Namespace) -> Iterator[Row]:
         }
 
 
-def strokes(path: Path, options: argparse.Namespace) -> Iterator[Row]:
+def strokes(path: Path, size: int, options: argparse.Namespace) -> Iterator[Row]:
     """Films in strokes: every frame by itself, and with the matches carried along; beside the plans alone."""
-    frames = clip_of(path, options.sizes[0], options.frames, options.skip)
+    frames = clip_of(path, size, options.frames, options.skip)
     finder = flow.Flow()
     inputs = [warping_error(finder, frames, frames, apart) for apart in (1, LONG)]
 
@@ -143,7 +145,8 @@ def strokes(path: Path, options: argparse.Namespace) -> Iterator[Row]:
 
 
 def live(path: Path, size: int, options: argparse.Namespace) -> Row:
-    """`path` as a camera shows it: milliseconds of a frame from camera to picture, and the loss."""
+    """`path` as a camera shows it: milliseconds of a frame from camera to picture, and the loss; with the fewest iterations, one
+    in two frames, and with what fits into 33 ms."""
     frames = clip_of(path, size, options.frames, options.skip)
     row: Row = {"size": size, "height": frames[0].shape[0], "width": frames[0].shape[1], "ways": {}}
     judge = Film(options.style, Settings(method="gram", iterations=options.iterations), Pace(0, 1))
@@ -182,7 +185,7 @@ def main() -> None:
     parser.add_argument("what", choices=["films", "strokes", "live"])
     parser.add_argument("clips", nargs="+", type=Path, metavar="CLIP")
     parser.add_argument("--style", required=True, metavar="PAINTING")
-    parser.add_argument("--sizes", type=int, nargs="+", default=[128], metavar="PX", help="several for live")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[128], metavar="PX", help="one or several")
     parser.add_argument("--frames", type=int, default=16)
     parser.add_argument("--skip", type=int, default=0, help="frames at the beginning")
     parser.add_argument("--iterations", type=int, default=100)
@@ -196,10 +199,12 @@ def main() -> None:
             for name, way in rows[-1]["ways"].items():
                 print(f"{size}, {name}: {way['median_ms']:.1f} ms, {way['fps']:.1f} a second, loss {way['loss']:.2f}")
     else:
-        for path in options.clips:
-            for row in (report if options.what == "films" else strokes)(path, options):
+        ways = report if options.what == "films" else strokes
+        for path, size in product(options.clips, options.sizes):
+            for row in ways(path, size, options):
                 rows.append(row)
-                print(f"{row['clip']}, {row['way']}: errors {row['error'][0]:.2f} {row['error'][1]:.2f}", flush=True)
+                errors = "{:.2f} {:.2f}".format(*row["error"])
+                print(f"{row['clip']}, {size}, {row['way']}: errors {errors}", flush=True)
     asked = {
         "size": options.sizes[0],
         "frames": options.frames,

@@ -42,7 +42,10 @@ def main() -> None:
     films = [frames, *(list(stylize_frames(frames, PAINTING, method=method)) for method in METHODS)]
     save_picture(ROOT / "docs" / "film.jpg", strip([[_small(film[i]) for film in films] for i in SHOWN]))
     rows = json.loads((RESULTS / "films.json").read_text())["rows"]
-    write_text(ROOT / "docs" / "film-loss.svg", plot([row for row in rows if row["clip"] == rows[0]["clip"]]))
+    write_text(
+        ROOT / "docs" / "film-loss.svg",
+        plot([row for row in rows if (row["clip"], row["size"]) == (rows[0]["clip"], rows[0]["size"])]),
+    )
 
 
 def _small(picture: Rgb8) -> Rgb8:

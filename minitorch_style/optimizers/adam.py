@@ -36,6 +36,9 @@ class Adam:
     def restart(self, f: Function, x: Float32, state: AdamState) -> AdamState:
         return self.start(f, x)
 
+    def ahead(self, state: AdamState) -> Float32:
+        return state.best
+
     def step(self, f: Function, state: AdamState) -> AdamState:
         watched, number = tracked(f, state), state.iterations + 1
         gradient = state.gradient * np.float32(state.scale)

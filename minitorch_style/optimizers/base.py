@@ -68,6 +68,11 @@ class Optimizer(Protocol[S]):
         """The state one iteration later; the same iteration with `stop` set where no step helps."""
         ...
 
+    def ahead(self, state: S) -> Float32:
+        """Pixels one more step on, as far as what is known of the curvature tells: nothing is evaluated there, so they may
+        be worse. The best ones where nothing is known."""
+        ...
+
 
 @dataclass(frozen=True)
 class Optimum:

@@ -99,6 +99,18 @@ class History:
     def direction(self, ops: VectorOps) -> tuple[Float32, float]:
         """−H·g, until the next update, and its slope, ⟨g, −H·g⟩. It takes the place of the oldest direction where no slot
         is free, so it must lead to an `update` or a `clear`."""
+        out = self.newton(ops)
+        free = [slot for slot in range(HISTORY) if slot not in self.order]
+        if free:
+            self.slot = free[0]
+        else:
+            self.slot, *rest = self.order
+            self.order = tuple(rest)
+        ops.narrow(out, self.vectors[2 * self.slot])
+        return out, self._along(ops, self.fresh[:1])
+
+    def newton(self, ops: VectorOps) -> Float32:
+        """−H·g, until the next update or direction."""
         used = 2 * max(self.order, default=-1) + 2
         products, slopes = self.products[:used, :used], self.slopes[:used]
         factor, coefficients = -1.0, np.zeros(used)  # of g and of the rows
@@ -117,14 +129,7 @@ class History:
             coefficients[s] += alphas[slot] - beta
         g, out = self.fresh
         ops.combination(coefficients * self.factors[:used], self.vectors[:used], factor, g, out)
-        free = [slot for slot in range(HISTORY) if slot not in self.order]
-        if free:
-            self.slot = free[0]
-        else:
-            self.slot, *rest = self.order
-            self.order = tuple(rest)
-        ops.narrow(out, self.vectors[2 * self.slot])
-        return out, self._along(ops, self.fresh[:1])
+        return np.asarray(out, np.float32, like=out)
 
     def slope(self, ops: VectorOps, gradient: Float32) -> float:
         """⟨gradient, the last direction⟩, scaled."""
@@ -145,6 +150,11 @@ class _Point:
     slope: float
     pixels: Float32
     gradient: Float32 | None = None
+
+
+def _guess(loss: float, slope: float) -> float:
+    """The length of a step: a parabola that begins like this and ends at zero does so at twice loss / slope."""
+    return min(1.0, 2 * loss / -slope) if loss > 0 else 1.0
 
 
 def _between(low: _Point, high: _Point) -> float:
@@ -258,6 +268,18 @@ class LBFGS:
             **watched.seen(),
         )
 
+    def ahead(self, state: LBFGSState) -> Float32:
+        history = state.history
+        if not history.order:
+            return state.best
+        direction = history.newton(self.ops)
+        slope = float(np.vdot(history.fresh[0], direction))
+        if not slope < 0:
+            return state.best
+        length = np.float32(_guess(state.scaled_loss, slope))
+        pixels: Float32 = state.pixels + length * direction.reshape(state.pixels.shape)
+        return pixels
+
     def step(self, f: Function, state: LBFGSState) -> LBFGSState:
         watched, history, ops, shape = tracked(f, state), state.history, self.ops, state.pixels.shape
 
@@ -274,10 +296,7 @@ class LBFGS:
             direction, here.slope = history.direction(ops)
         found = None
         if here.slope < 0:
-            if first:
-                length = FIRST_STEP * math.sqrt(direction.size / -here.slope)
-            else:  # a parabola that begins like this and ends at zero does so at twice loss / slope
-                length = min(1.0, 2 * here.loss / -here.slope) if here.loss > 0 else 1.0
+            length = FIRST_STEP * math.sqrt(direction.size / -here.slope) if first else _guess(here.loss, here.slope)
             found = _line_search(evaluate, here, direction, length, partial(history.slope, ops), state.scale)
         if found is not None:
             assert found.gradient is not None

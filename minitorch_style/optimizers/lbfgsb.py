@@ -138,6 +138,9 @@ class LBFGSB:
     def restart(self, f: Function, x: Float32, state: LBFGSBState) -> LBFGSBState:
         return self.start(f, x)
 
+    def ahead(self, state: LBFGSBState) -> Float32:
+        return state.best
+
     def step(self, f: Function, state: LBFGSBState) -> LBFGSBState:
         watched, x, shape = tracked(f, state), state.x, state.pixels.shape
         loss, gradient = state.scaled_loss, state.scaled_gradient

@@ -35,6 +35,9 @@ class SGD:
     def restart(self, f: Function, x: Float32, state: SGDState) -> SGDState:
         return self.start(f, x)
 
+    def ahead(self, state: SGDState) -> Float32:
+        return state.best
+
     def step(self, f: Function, state: SGDState) -> SGDState:
         watched, number = tracked(f, state), state.iterations + 1
         velocity = np.float32(MOMENTUM) * state.velocity - np.float32(state.rate) * state.gradient

@@ -21,14 +21,26 @@ Evaluate = Callable[[Float32], tuple[float, Float32]]
 def coarse_chroma(pixels: Float32) -> Float32:
     """The pixels (H, W, 3), written over: each keeps the mean of its colors, and what differs from that becomes the mean of
     its square. The orthogonal projection on such pictures."""
-    light = (pixels[..., :1] + pixels[..., 1:2] + pixels[..., 2:]) / np.float32(3)
-    pixels -= light
-    rows, columns = (np.arange(0, size, SQUARE) for size in pixels.shape[:2])
-    sums = np.add.reduceat(np.add.reduceat(pixels, rows, axis=0), columns, axis=1)
-    tall, wide = (np.diff([*firsts, size]) for firsts, size in zip((rows, columns), pixels.shape, strict=False))
-    means = sums / np.multiply.outer(tall, wide).astype(np.float32)[..., None]
-    np.add(means.repeat(tall, axis=0).repeat(wide, axis=1), light, out=pixels)
+    light = (pixels[..., 0] + pixels[..., 1] + pixels[..., 2]) / np.float32(3)
+    tall, wide = (np.diff([*range(0, size, SQUARE), size]) for size in light.shape)
+    counts = np.multiply.outer(tall, wide).astype(np.float32)
+    for channel in range(3):
+        values = pixels[..., channel]
+        means = _summed(_summed(values - light).T).T / counts
+        wider = means.repeat(wide, axis=1)
+        for first in range(SQUARE):
+            lights = light[first::SQUARE]
+            np.add(wider[: len(lights)], lights, out=values[first::SQUARE])
     return pixels
+
+
+def _summed(values: Float32) -> Float32:
+    """The sum of every SQUARE rows in turn, of fewer at the end."""
+    first, *others = (values[row::SQUARE] for row in range(SQUARE))
+    rest = np.zeros_like(first)
+    for more in others:
+        rest[: len(more)] += more
+    return first + rest
 
 
 def coarse_in_chroma(objective: Evaluate) -> Evaluate:

@@ -25,6 +25,7 @@ from minitorch_style.image.sources import Source, is_one, picture_of
 from minitorch_style.kernels import vector_ops
 from minitorch_style.optimizers import Optimizer, State, optimizer
 from minitorch_style.optimizers.base import Function
+from minitorch_style.style.chroma import coarse_in_chroma
 from minitorch_style.style.objective import LossWeights, Objective, shared_by
 from minitorch_style.style.targets import ContentTargets, StyleTargets
 from minitorch_style.style.wasserstein import GRAM
@@ -47,8 +48,7 @@ STRENGTH = 30.0  # of the temporal loss at a consistency of ½; the balanced los
 METHODS = ("gram", "auto")  # of a picture's, those that a film can be painted by
 PEOPLE, COLORS = "people", "colors"
 OPTIMIZER, STROKES = "optimizer/", "strokes/"  # before the names of what they know, in a film's state
-MEMORY = (1, 2, 4)  # how many frames back the film is remembered
-OLDER = 8  # and how many against the drift of the strokes
+MEMORY = (1, 2, 4, 8)  # how many frames back the film is remembered
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class Film:
         self._repainter: Repainter | None = None
         if self.settings.method == "auto":
             self._repainter = Repainter(self.sources, self.settings, network.kernels.name, self.pace.consistency)
-        self._people = None if self.settings.region is None else People(SEGMENTER)
+        self._people = None if self.settings.region is None else People(SEGMENTER, network.kernels.name)
         self.scenes = 0
 
     def paint(self, frame: Rgb8) -> Rgb8:
@@ -159,7 +159,7 @@ class Film:
         photo = _floats(frame)
         picture = self._begun(photo) if held is None else self._continued(held, photo)
         grey = self._finder.grey(frame) if self._finder is not None else None
-        self._history = [*self._history, Painted(frame, picture, grey)][-OLDER:]
+        self._history = [*self._history, Painted(frame, picture, grey)][-MEMORY[-1] :]
         return picture
 
     def _begun(self, photo: Float32) -> Float32:
@@ -183,12 +183,11 @@ class Film:
         if not self._history or self._history[-1].frame.shape != frame.shape:
             return None
         remembered = [self._history[-back] for back in reversed(MEMORY) if back <= len(self._history)]
-        older = self._history[-OLDER] if len(self._history) >= OLDER else None
-        return anchor(remembered, frame, self._finder, self.pace.strength, older)
+        return anchor(remembered, frame, self._finder, self.pace.strength)
 
     def _continued(self, held: Anchor, photo: Float32) -> Float32:
         """A frame that goes on from the one before."""
-        loss = held.beside(self.objective(photo))
+        loss = self.lowered(self.objective(photo), held)
         self._state = again(self.method, loss, self._start(held, photo), self._state)
         for _ in range(self.pace.iterations):
             self._state = self.method.step(loss, self._state)
@@ -237,7 +236,7 @@ class Film:
         except (KeyError, TypeError, ValueError) as error:
             raise ResumeError(f"no state of a film ({error})") from error
         known = frames.dtype == np.uint8 and pictures.dtype == np.float32 and frames.ndim == 4 and frames.shape[3] == 3
-        if not known or frames.shape != pictures.shape or not 0 < len(frames) <= OLDER:
+        if not known or frames.shape != pictures.shape or not 0 < len(frames) <= MEMORY[-1]:
             raise ResumeError(f"no state of a film (frames {frames.shape}, pictures {pictures.shape})")
         learnt, strokes = (
             {name.removeprefix(prefix): array for name, array in state.items() if name.startswith(prefix)}
@@ -276,6 +275,11 @@ class Film:
         return Objective.from_targets(
             canvas.plan, canvas.weights, content, style or canvas.style, self._planned.balanced
         )
+
+    def lowered(self, loss: Objective, held: Anchor | None) -> Function:
+        """What a frame's iterations lower: its own `loss` and what it is `held` by, in color by squares as pictures are."""
+        together = loss if held is None else held.beside(loss)
+        return coarse_in_chroma(together) if self._planned.balanced else together
 
     def _style_size(self, size: Sequence[int]) -> int:
         """Pixels of the longer side of the paintings for a plan of that size."""

@@ -1,7 +1,9 @@
 """A camera's frames painted as they come, each as well as its milliseconds allow.
 
 Every frame begins with the painted one before, moved along with the film, and with the curvature that L-BFGS has learnt
-there; then as many iterations follow as there is time for. A machine that is too slow for one paints smaller frames.
+there; then as many iterations follow as there is time for, and a step more that is not looked at again: it costs no
+evaluation. Where there is no time for an iteration, every second frame makes do with that step; a machine that is too slow
+even so paints smaller frames.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ LEAST_SIZE = 64
 STEP = 0.8  # from one working size to the next smaller one
 PATIENCE = 10  # frames that were too slow before the size is lowered, and thrice as many quick ones before it is raised
 ENOUGH = 2  # iterations that a larger size must leave time for
+LEARNT = 8  # iterations of a scene before a frame may do without one
 FADE_SECONDS = 1.0
 CALMED = 0.15
 REFRESHED = 0.1  # of what a frame lacks in broad light and dark, where its past is known
@@ -49,7 +52,7 @@ class Live:
     picture = live.next(frame)  # (H, W, 3) uint8, both
 
     `painting` may be set to another while it runs, and fades in over a second. `working_size` is the longer side at which
-    the last frame was painted, `iterations` how many it got.
+    the last frame was painted, `iterations` how many of the optimizer it got.
     """
 
     def __init__(
@@ -74,8 +77,9 @@ class Live:
         self._state: State | None = None
         self._finder: flow.Flow | None = None
         self._fading: tuple[StyleTargets, float] | None = None
-        self._each = 0.0  # seconds of an iteration
+        self._each = self._spent = 0.0  # seconds of an iteration, of the last frame
         self._slow = self._quick = 0  # frames in turn
+        self._learnt, self._rested = 0, False  # iterations of the scene; whether the last frame did without
 
     @property
     def painting(self) -> Source | Sequence[Source]:
@@ -102,7 +106,7 @@ class Live:
             self.next(frame)
         self.next(frame)
         self._last = self._state = None
-        self.working_size, self._slow, self._quick = self.size, 0, 0
+        self.working_size, self._spent, self._slow, self._quick = self.size, 0.0, 0, 0
 
     def next(self, frame: Rgb8) -> Rgb8:
         """The next frame, painted; `size` pixels long, or as long as the frame where that is smaller. ShapeError for what
@@ -132,16 +136,20 @@ class Live:
         f = loss if held is None else held.beside(loss)
         state = again(self._film.method, f, start, self._state)
         self.iterations = 0
+        if held is None:
+            self._learnt = 0
+        may_rest = self._learnt >= LEARNT and not self._rested
         while state.stop is None:
             now = time.perf_counter()
-            if self.iterations and now + self._each > begun + self.budget:
+            if (self.iterations or may_rest) and now + self._each > begun + self.budget:
                 break
             state = self._film.method.step(f, state)
             self.iterations += 1
             spent = time.perf_counter() - now
             self._each = spent if not self._each else 0.8 * self._each + 0.2 * spent
-        self._state = state
-        picture = np.clip(state.best, 0, 1)
+        self._state, self._rested = state, not self.iterations
+        self._learnt += self.iterations
+        picture = np.clip(self._film.method.ahead(state), 0, 1)
         self._last = Painted(frame, picture, None if self._finder is None else self._finder.grey(frame))
         return keep_colors(picture, photo) if self._film.settings.preserve_color else picture
 
@@ -209,7 +217,9 @@ class Live:
 
     def _adapt(self, spent: float) -> None:
         """Lowers the working size where a single iteration takes too long, and raises it where more than enough fit."""
-        slow = spent > self.budget and self.iterations <= 1
+        both = (spent + (self._spent or spent)) / 2  # of every two frames one may do without an iteration
+        self._spent = spent
+        slow = both > self.budget and self.iterations <= 1
         once = spent - self._each * (self.iterations - ENOUGH)  # what ENOUGH iterations would have taken
         quick = self.working_size < self.size and once < STEP**2 * self.budget
         self._slow, self._quick = (self._slow + 1 if slow else 0), (self._quick + 1 if quick else 0)
@@ -219,7 +229,7 @@ class Live:
             self._change(min(self.size, round(self.working_size / STEP)))
 
     def _change(self, size: int) -> None:
-        self.working_size, self._each, self._slow, self._quick = size, 0.0, 0, 0
+        self.working_size, self._each, self._spent, self._slow, self._quick = size, 0.0, 0.0, 0, 0
 
 
 def _floats(frame: Rgb8) -> Float32:

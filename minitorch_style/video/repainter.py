@@ -9,6 +9,7 @@ import numpy as np
 
 from minitorch_style.arrays import Float32, Rgb8
 from minitorch_style.errors import ResumeError
+from minitorch_style.image.resize import resized
 from minitorch_style.image.sources import Source
 from minitorch_style.kernels.patches import patch_kernels
 from minitorch_style.plans.kept import Kept
@@ -18,13 +19,30 @@ from minitorch_style.transfer.lent import lend
 from minitorch_style.transfer.region import QUICK_SEGMENTER, fine_of, has_quick_segmenter
 from minitorch_style.transfer.settings import Settings
 from minitorch_style.values import Arrays, from_arrays, to_arrays
+from minitorch_style.video.colors import Colors
 from minitorch_style.video.flow import Flow, Motion
 from minitorch_style.video.people import People
 
 # More than in a picture, for what is kept from frame to frame blurs a little: at the same sharpness it is stiller so.
 SHARPNESS = 0.8
 MOST_KEPT = 0.95
+# People whose pixels would fill a square of so many a side are small, or large: strokes are as broad as a small face's eyes.
+SMALL, LARGE = 128, 384
+PLAIN = 0.8  # part of the way from the plan of small people to the photo
 FRAME, SHOWN, PEOPLE = "frame", "shown", "people"
+
+
+def legible(plan: Float32, photo: Float32, likely: Float32) -> Float32:
+    """The plan, of any size, of a photo (H, W, 3) where people are `likely` (H, W): they go towards the photo in the plan's
+    colors, the further the smaller they are, for a bold plan leaves nothing of a small face."""
+    side = np.sqrt(np.count_nonzero(likely > 0.5))
+    share = np.float32(np.interp(side, (SMALL, LARGE), (PLAIN, 0)))
+    if share == 0:
+        return plan
+    size = plan.shape[0], plan.shape[1]
+    small = resized(photo, size)
+    plain = Colors.of(small, plan)(small)
+    return plan + share * resized(likely[..., None], size) * (plain - plan)
 
 
 class Repainter:
@@ -55,11 +73,12 @@ class Repainter:
         """`frame` (H, W, 3) after its `plan` of any size, in [0, 1]. Unless a scene `begins`, everything has moved by
         `motion` since the one before, or where none is given stays where it is on the screen."""
         photo, before = frame.astype(np.float32) / np.float32(255), self._shown
-        given = plan, photo, self.paintings((frame.shape[0], frame.shape[1])), self._strokes, self._kernels
-        self.frame = frame
-        fine = None
+        self.frame, fine = frame, None
         if self._people is not None:
-            fine = fine_of(self._people.find(photo, begins or before is None, motion, finder))
+            likely = self._people.find(photo, begins or before is None, motion, finder)
+            fine = fine_of(likely)
+            plan = plan if fine is None else legible(plan, photo, likely)
+        given = plan, photo, self.paintings((frame.shape[0], frame.shape[1])), self._strokes, self._kernels
         if begins or before is None:
             self._shown, self._levels = repaint_next(*given, fine=fine)
             return self._shown

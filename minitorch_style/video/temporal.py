@@ -19,9 +19,8 @@ BINS = 4  # of each color, in the histograms that cuts are found by
 # A cut: what the flow leaves unexplained of the brightness (mean, of 1) with other colors, or whatever the colors. Fades and
 # whip pans leave up to 0.04.
 RESIDUAL, UNLIKE, LARGE_RESIDUAL = 0.05, 0.3, 0.12
-# Parts of the way to each remembered frame, and to the older one; more blurs, and trembles with the flow. The nearer ones halve
-# what is left of the drift.
-DRAWN, DRAWN_FAR = 0.05, 0.1
+# Part of the way to each remembered frame: `bench.realtime`; twice as much trembles with the flow, a third drifts.
+DRAWN = 0.15
 CUT_WITHOUT_FLOW = 0.45  # difference of histograms that is a cut by itself
 
 
@@ -77,12 +76,10 @@ def unlikeness(first: Rgb8, second: Rgb8) -> float:
     return float(np.abs(histogram(first) - histogram(second)).sum()) / 2
 
 
-def anchor(
-    history: Sequence[Painted], frame: Rgb8, finder: Flow | None, strength: float, older: Painted | None = None
-) -> Anchor | None:
+def anchor(history: Sequence[Painted], frame: Rgb8, finder: Flow | None, strength: float) -> Anchor | None:
     """For a frame, of the frames before it, the last one last; None at a cut, where nothing holds on. `history` holds
     those to be remembered: each fills in only where none that is closer is known. Where one is, the target is drawn a little
-    towards the others, and to an `older` one: the errors of many flows add up, those of one do not."""
+    towards the others: the errors of many flows add up, those of one do not."""
     last = history[-1]
     if finder is None or last.grey is None:
         if unlikeness(last.frame, frame) > CUT_WITHOUT_FLOW:
@@ -102,8 +99,4 @@ def anchor(
         share = fresh + np.float32(DRAWN) * found.trust * trust
         target += share[..., None] * (finder.carry(past.picture, found.back) - target)
         trust = trust + fresh
-    if older is not None and older.grey is not None:
-        found = motion(finder, older.grey, grey)
-        share = np.float32(DRAWN_FAR) * found.trust * trust
-        target += share[..., None] * (finder.carry(older.picture, found.back) - target)
     return Anchor(target, trust[..., None], strength, moved)

@@ -164,6 +164,28 @@ def test_lbfgs_keeps_the_curvature_of_a_function_like_the_one_before() -> None:
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_look_ahead_evaluates_nothing_and_changes_nothing(name: str) -> None:
+    method, f = optimizer(name), Quadratic()
+    begun = method.start(f, START)
+    assert np.array_equal(method.ahead(begun), begun.best), "nothing is known yet"
+    found = []
+    for looks in (False, True):
+        state = method.start(f, START)
+        for _ in range(4):
+            if looks:
+                method.ahead(state)
+            state = method.step(f, state)
+        found.append(bits(state))
+    assert found[0] == found[1]
+    ahead, tried, before = method.ahead(state).copy(), [], state.pixels.copy()
+    method.step(lambda x: tried.append(x.copy()) or f(x), state)
+    if name == "lbfgs":  # where a step begins, but for what the history rounds
+        assert np.abs(ahead - tried[0]).max() < 0.01 * np.abs(ahead - before).max()
+    else:
+        assert np.array_equal(ahead, state.best)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
 def test_a_restart_at_another_size_is_a_start(name: str) -> None:
     method = optimizer(name)
     state = method.step(Quadratic(), method.start(Quadratic(), START))

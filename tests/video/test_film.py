@@ -16,8 +16,9 @@ from minitorch_style.image.resize import resized
 from minitorch_style.kernels.patches import patch_kernels
 from minitorch_style.restroke import Paintings, Strokes, restroke
 from minitorch_style.transfer.settings import Settings
-from minitorch_style.video import flow, people, strength
+from minitorch_style.video import flow, people, strength, temporal
 from minitorch_style.video.film import Film, Pace
+from minitorch_style.video.repainter import legible
 from minitorch_style.video.temporal import Anchor, Painted, anchor
 from tests.video import films
 
@@ -43,6 +44,21 @@ def test_flow_of_a_pan_is_found(finder: flow.Flow) -> None:
     assert np.abs(np.median(inner[..., 0]) - STEP) < 0.1
     assert np.abs(np.median(inner[..., 1])) < 0.1
     assert found.trust[16:-16, 16:-16].mean() > 0.9
+
+
+def test_a_quick_flow_of_large_frames_is_found_at_half_their_size(finder: flow.Flow) -> None:
+    before, now = films.pan(2, 3, 241, flow.LARGE + 65)
+    quick = flow.Flow(quick=True)
+    sizes = []
+    assert quick.half is not None
+    between = quick.half.between
+    quick.half.between = lambda *frames: sizes.append(frames[0].shape) or between(*frames)  # type: ignore[method-assign]
+    found = flow.motion(quick, finder.grey(before), finder.grey(now))
+    assert sizes == [(120, 160)] * 2
+    assert found.back.shape == (*now.shape[:2], 2) and found.trust.shape == now.shape[:2]
+    inside = found.trust > 0
+    assert inside.mean() > 0.8
+    assert np.abs(found.back[inside] - [3, 0]).mean() < 0.1
 
 
 def test_noise_is_no_motion(finder: flow.Flow) -> None:
@@ -118,17 +134,16 @@ def test_what_was_hidden_is_known_from_older_frames(finder: flow.Flow) -> None:
     fresh = (both.trust - alone.trust)[..., 0] > 0.5
     assert fresh.any()
     np.testing.assert_allclose(both.target[fresh], 0.2, atol=1e-6)
-    drawn = 0.05 * (0.8 - 0.2)  # at most, towards what the older frame shows
+    drawn = 0.15 * (0.8 - 0.2)  # at most, towards what the older frame shows
     np.testing.assert_allclose(both.target[~fresh], alone.target[~fresh], atol=drawn + 1e-6)
 
 
-@pytest.mark.parametrize(("remembered", "share"), [(True, 0.05), (False, 0.1)])
-def test_older_frames_draw_a_little(finder: flow.Flow, remembered: bool, share: float) -> None:
+def test_older_frames_draw_a_little(finder: flow.Flow) -> None:
     frame = films.texture(2, 64, 64)
     old, last = (Painted(frame, np.full(frame.shape, value, np.float32), finder.grey(frame)) for value in (0.8, 0.2))
-    held = anchor([old, last], frame, finder, 1.0) if remembered else anchor([last], frame, finder, 1.0, old)
+    held = anchor([old, last], frame, finder, 1.0)
     assert held is not None
-    np.testing.assert_allclose(held.target, 0.2 + share * 0.6, atol=1e-6)
+    np.testing.assert_allclose(held.target, 0.2 + 0.15 * 0.6, atol=1e-6)
 
 
 def test_what_comes_in_at_the_border_is_no_stripe(finder: flow.Flow) -> None:
@@ -145,13 +160,15 @@ def strokes_of(frames: list[Rgb8], **settings: Any) -> list[Rgb8]:
 def test_a_scene_begins_as_the_picture_that_its_plan_gives() -> None:
     """The first frame: repainted as any plan is, from the picture by the method gram."""
     frame = films.texture(1)
-    plan = next(stylize_frames([frame], painting(), **QUICK)) / np.float32(255)
+    film = Film(painting(), Settings(method="gram", **QUICK))
+    film.paint(frame)
+    plan = film.state()["pictures"][-1]
     alike = strokes_of([frame])[0] / np.float32(255)
     lent = resized(painting() / np.float32(255), (64, 64))
     expected = restroke(
         plan, frame / np.float32(255), Paintings([lent]), Strokes(sharpness=0.8), kernels=patch_kernels("numpy")
     )
-    assert np.abs(alike - expected).mean() < 0.01
+    assert np.abs(alike - expected).max() <= 0.5 / 255 + 1e-6
 
 
 @pytest.mark.parametrize("plan_size", [256, 40])
@@ -208,12 +225,29 @@ def test_people_are_painted_in_smaller_patches(monkeypatch: pytest.MonkeyPatch) 
         Paintings([resized(painting() / np.float32(255), (64, 64))]),
         Strokes(sharpness=0.8),
     )
-    plan = next(stylize_frames([frame], painting(), **QUICK)) / np.float32(255)
     fine = np.zeros((*frame.shape[:2], 1), np.float32)
     fine[:, : frame.shape[1] // 2] = 1
+    plan = next(stylize_frames([frame], painting(), **QUICK)) / np.float32(255)
+    plan = legible(plan, given[0], fine[..., 0])
     found = strokes_of([frame])[0] / np.float32(255)
     with_people, without = (restroke(plan, *given, fine=one, kernels=patch_kernels("numpy")) for one in (fine, None))
     assert np.abs(found - with_people).mean() < 0.01 < np.abs(found - without)[:, :28].mean()
+
+
+def test_the_plan_of_small_people_shows_them(rng: np.random.Generator) -> None:
+    """In the plan's colors; nothing else changes, nor do people who are large enough."""
+    photo = films.texture(1, 96, 128) / np.float32(255)
+    plan = (0.3 + 0.1 * rng.random((48, 64, 3))).astype(np.float32) * np.array([1, 1, 2], np.float32)
+    likely = np.zeros(photo.shape[:2], np.float32)
+    likely[24:72, 32:96] = 1
+    found = legible(plan, photo, likely)
+    middle, small = np.s_[16:32, 20:44], resized(photo, (48, 64))
+    assert np.corrcoef(plan[middle][..., 0].ravel(), small[middle][..., 0].ravel())[0, 1] < 0.3
+    assert np.corrcoef(found[middle].mean(axis=2).ravel(), small[middle].mean(axis=2).ravel())[0, 1] > 0.8
+    assert np.abs(found.mean((0, 1)) - plan.mean((0, 1))).max() < 0.05
+    assert np.allclose(found[:8], plan[:8], atol=1e-6)
+    people = np.ones((400, 400), np.float32)
+    assert legible(plan, np.zeros((400, 400, 3), np.float32), people) is plan
 
 
 def test_strokes_of_people_move_with_them(finder: flow.Flow, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -255,11 +289,11 @@ def test_strokes_of_people_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     assert np.abs(found[:, 36:] - frames[0][:, 36:]).mean() < 4 < np.abs(found[:, :28] - frames[0][:, :28]).mean()
 
 
-def known_warping_error(pictures: list[Rgb8]) -> float:
-    """Mean squared difference of successive frames of a pan, moved by what is known of it."""
-    floats = [picture.astype(np.float64) / 255 for picture in pictures]
-    pairs = pairwise(floats)
-    return float(np.mean([np.mean((now[:, :-STEP] - before[:, STEP:]) ** 2) for before, now in pairs]))
+def known_warping_error(pictures: list[Rgb8], step: int = STEP, apart: int = 1) -> float:
+    """Mean squared difference of the frames of a pan that are so many `apart`, moved by what is known of it."""
+    floats, moved = [picture.astype(np.float64) / 255 for picture in pictures], step * apart
+    pairs = zip(floats, floats[apart:], strict=False)
+    return float(np.mean([np.mean((now[:, :-moved] - before[:, moved:]) ** 2) for before, now in pairs]))
 
 
 def test_a_film_is_more_coherent_than_its_frames(finder: flow.Flow) -> None:
@@ -267,6 +301,39 @@ def test_a_film_is_more_coherent_than_its_frames(finder: flow.Flow) -> None:
     together = list(stylize_frames(frames, painting(), iterations_per_frame=3, **QUICK))
     alone = [next(stylize_frames([frame], painting(), **QUICK)) for frame in frames]
     assert known_warping_error(together) < 0.6 * known_warping_error(alone)
+
+
+@pytest.mark.slow
+def test_strokes_do_not_drift_from_what_they_are_painted_on(finder: flow.Flow, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a pan with a camera's noise the errors of ten flows add up unless older frames draw the strokes back."""
+    noise = np.random.default_rng(5)
+    frames = [(frame + noise.normal(0, 4, frame.shape)).clip(0, 255).astype(np.uint8) for frame in films.pan(18, 1)]
+
+    def long_error() -> float:
+        painted = list(stylize_frames(frames, painting(), **QUICK))
+        return known_warping_error(painted[4:], step=1, apart=10)
+
+    held = long_error()
+    monkeypatch.setattr(temporal, "DRAWN", 0.0)
+    assert held < 0.45 * long_error()
+
+
+def test_a_frame_changes_in_color_by_squares_as_a_picture_does(finder: flow.Flow) -> None:
+    film, frame = Film(painting(), Settings(method="gram", **QUICK)), films.texture(1)
+    for _ in range(2):
+        film.paint(frame)
+    first, second = film.state()["pictures"]
+    change = second - first
+    assert np.abs(change).max() > 0.005
+    chroma = change - change.mean(axis=2, keepdims=True)
+    inside = ((second > 0) & (second < 1)).all(axis=2)  # of what may be shown
+    squares = [
+        (chroma[y : y + 4, x : x + 4], inside[y : y + 4, x : x + 4]) for y in range(0, 48, 4) for x in range(0, 64, 4)
+    ]
+    assert sum(shown.all() for _, shown in squares) > 100
+    assert (
+        max(np.ptp(colors[shown], axis=0).max() for colors, shown in squares if shown.any()) < 2e-4
+    )  # its history is bfloat16
 
 
 def test_without_flow_the_painted_film_changes_as_the_film_does(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -346,17 +413,18 @@ def test_what_cannot_be_is_refused_at_once() -> None:
         Film(painting(), Settings(method="gram", **QUICK)).paint(np.zeros((32, 32, 3)))  # type: ignore[arg-type]
 
 
-def _people(monkeypatch: pytest.MonkeyPatch, noise: float = 0.2) -> None:
-    """A finder of people that sees them in the left half, with noise of its own at each frame."""
-    rng = np.random.default_rng(0)
+def _people(monkeypatch: pytest.MonkeyPatch, noise: float = 0.2) -> list[str]:
+    """A finder of people that sees them in the left half, with noise of its own at each frame; which kernels it was to use."""
+    rng, used = np.random.default_rng(0), []
 
     def found(photo: np.ndarray, segmenter: object) -> np.ndarray:
         likely = np.zeros(photo.shape[:2], np.float32)
         likely[:, : photo.shape[1] // 2] = 1
         return np.clip(likely + rng.normal(0, noise, likely.shape), 0, 1).astype(np.float32)
 
-    monkeypatch.setattr(people, "load_segmenter", lambda name, kernels: None)
+    monkeypatch.setattr(people, "load_segmenter", lambda name, kernels: used.append(kernels))
     monkeypatch.setattr(people, "person_probability", found)
+    return used
 
 
 @pytest.mark.parametrize("region", ["person", "background"])
@@ -369,6 +437,14 @@ def test_only_a_region_is_painted(region: str, monkeypatch: pytest.MonkeyPatch) 
     painted, left = halves if region == "person" else halves[::-1]
     assert np.abs(found[left] - frames[0][left]).mean() < 4 < np.abs(whole[left] - frames[0][left]).mean()
     assert np.abs(found[painted] - whole[painted]).mean() < 4
+
+
+@pytest.mark.jit
+def test_the_person_finder_uses_the_kernels_that_the_film_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    used = _people(monkeypatch)
+    for kernels in ("numpy", "numba"):
+        list(stylize_frames([films.texture(4)], painting(), region="person", kernels=kernels, iterations=1))
+    assert used == ["numpy", "numba"]
 
 
 def test_the_mask_does_not_flicker(finder: flow.Flow, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from minitorch_style.errors import ImageError, SettingsError, ShapeError
 from minitorch_style.image.writing import save_picture
 from minitorch_style.video import camera, flow
 from minitorch_style.video import live as module
-from minitorch_style.video.live import FADE_SECONDS, LEAST_SIZE, Live
+from minitorch_style.video.live import FADE_SECONDS, LEARNT, LEAST_SIZE, Live
 from tests.video import films
 
 PAINTING = films.texture(7, 64, 64)[::-1].copy()
@@ -58,6 +58,18 @@ def test_as_many_iterations_as_there_is_time_for(clock: Any) -> None:
         assert clock.now - begun <= budget / 1000 + 0.005
         made.append(painter.iterations)
     assert made[0] == 1 < made[1] < made[2]
+
+
+def test_without_time_every_second_frame_makes_do_without_an_iteration(clock: Any) -> None:
+    pytest.importorskip("cv2", reason="needs OpenCV (the video extra)")
+    painter, made = live(budget_ms=1), []
+    for frame in films.pan(LEARNT + 6, 1):
+        painter.next(frame)
+        made.append(painter.iterations)
+    assert made == [1] * LEARNT + [0, 1] * 3
+    for _ in range(2):  # after a cut there is all to learn again
+        painter.next(np.zeros_like(frame))
+        assert painter.iterations == 1
 
 
 def test_it_goes_on_from_the_frame_before() -> None:
@@ -106,6 +118,17 @@ def test_a_slow_machine_paints_smaller_frames_and_a_quick_one_larger(
     for _ in range(6):
         painter.next(frame)
     assert painter.working_size == LEAST_SIZE
+
+
+@pytest.mark.parametrize(("milliseconds", "size"), [((60, 20), 80), ((40, 20), 100)])
+def test_two_frames_in_turn_may_take_the_time_of_two(milliseconds: tuple[int, int], size: int) -> None:
+    """One with an iteration and one without."""
+    painter = live(size=100, budget_ms=33)
+    painter.working_size = 100
+    for number in range(12):
+        painter.iterations = 1 - number % 2
+        painter._adapt(milliseconds[number % 2] / 1000)
+    assert painter.working_size == size
 
 
 def test_another_painting_fades_in(clock: Any) -> None:
