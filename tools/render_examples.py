@@ -7,7 +7,7 @@ Both are ours from the first to the last pixel, so they can be committed and sho
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -146,7 +146,10 @@ def painting() -> Image.Image:
 
 
 def main() -> None:
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parent.parent / "examples"
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    examples = Path(__file__).resolve().parent.parent / "examples"
+    parser.add_argument("folder", nargs="?", type=Path, default=examples, help="where to (default: %(default)s)")
+    folder = parser.parse_args().folder
     landscape().save(folder / "photo.jpg", quality=90)
     painting().save(folder / "painting.jpg", quality=90)
 

@@ -5,6 +5,7 @@ python -m tools.render_live
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ GAP = 6
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
     photo = to_bytes(load_picture(ROOT / "examples" / "photo.jpg", SIZE + STEP * FRAMES).pixels)
     height = min(photo.shape[0], SIZE * 3 // 4)
     frames = [np.ascontiguousarray(photo[:height, STEP * i : STEP * i + SIZE]) for i in range(FRAMES)]

@@ -226,9 +226,11 @@ def test_the_size_that_is_said_to_fit_does(network: ms.Network) -> None:
 
 def test_a_limit_of_memory_is_kept(network: ms.Network, photo: np.ndarray, painting: np.ndarray) -> None:
     needed = transfer.prepare(photo, painting, gram(), network).estimate.nbytes
-    transfer.prepare(photo, painting, gram(max_memory=needed), network)
+    whole = transfer.prepare(photo, painting, gram(max_memory=needed), network)
+    tiled = transfer.prepare(photo, painting, gram(max_memory=needed - 1), network)
+    assert whole.estimate.nbytes == needed and tiled.estimate.nbytes < needed, "by tiles"
     with pytest.raises(SettingsError, match="may be used"):
-        transfer.prepare(photo, painting, gram(max_memory=needed - 1), network)
+        transfer.prepare(photo, painting, gram(max_memory=needed - 1, tiles=1), network)
 
 
 def test_scales_carry_over_what_was_done(network: ms.Network, photo: np.ndarray, painting: np.ndarray) -> None:
