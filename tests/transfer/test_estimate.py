@@ -30,7 +30,8 @@ from minitorch_style.transfer.settings import Settings
 settings = Settings(**json.loads(sys.argv[1]))
 if sys.argv[2:] == ["people"]:
     making._people = lambda photo: np.ones((*photo.size, 1), np.float32)
-photo, painting = (np.random.default_rng(0).random((settings.size, settings.size, 3), np.float32) for _ in range(2))
+rng = np.random.default_rng(0)
+photo, painting = (rng.random((settings.size, settings.size, 3), np.float32) for _ in range(2))
 job = transfer.prepare(photo, painting, settings)
 del photo, painting  # what a job does not hold is its caller's
 transfer.run(job).complete()
