@@ -148,7 +148,7 @@ def test_colors_come_from_the_painting(make: Make, settings: dict[str, Any]) -> 
     grey = stripes((32, 32), (1.0, 1.0, 1.0), 21)
     orange = stripes((40, 40), (1.0, 0.6, 0.0), 8)
     if "steps" in settings:
-        settings = {"steps": 40}
+        settings = {"steps": 80}  # how soon the colors come is a matter of the network
     picture = last(make(network, grey, [orange], size=32, scales=2, **settings))
     red, blue = picture[..., 0].mean(), picture[..., 2].mean()
     assert red - blue > 0.1
