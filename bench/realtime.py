@@ -2,7 +2,7 @@
 
     python -m bench.realtime films CLIP… --style PAINTING [--sizes 128 256] [--frames 16]
     python -m bench.realtime strokes CLIP… --style PAINTING --sizes 256 --frames 24
-    python -m bench.realtime live CLIP --style PAINTING --sizes 128 256 384 512 --frames 60
+    python -m bench.realtime live CLIP… --style PAINTING --sizes 128 256 384 512 --frames 60
 
 Each writes a file of bench/results, from which a table of `docs/video.md` or `docs/realtime.md` is made. `films`: for each clip,
 three films: frame by frame (every frame its own `iterations`), warped start only (consistency 0), and the
@@ -148,7 +148,7 @@ def live(path: Path, size: int, options: argparse.Namespace) -> Row:
     """`path` as a camera shows it: milliseconds of a frame from camera to picture, and the loss; with the fewest iterations, one
     in two frames, and with what fits into 33 ms."""
     frames = clip_of(path, size, options.frames, options.skip)
-    row: Row = {"size": size, "height": frames[0].shape[0], "width": frames[0].shape[1], "ways": {}}
+    row: Row = {"clip": path.stem, "height": frames[0].shape[0], "width": frames[0].shape[1], "ways": {}}
     judge = Film(options.style, Settings(method="gram", iterations=options.iterations), Pace(0, 1))
     alone = [judge.objective(floats(frame))(floats(_anew(frame, options)))[0] for frame in frames[-JUDGED:]]
     for name, budget in (("one", 1.0), ("budget", BUDGET_MS)):
@@ -194,10 +194,13 @@ def main() -> None:
     options = parser.parse_args()
     rows = []
     if options.what == "live":
-        for size in options.sizes:
-            rows.append(live(options.clips[0], size, options))
+        for path, size in product(options.clips, options.sizes):
+            with Reader(path) as reader:
+                if size > max(reader.size):
+                    continue  # nothing is enlarged
+            rows.append(live(path, size, options))
             for name, way in rows[-1]["ways"].items():
-                print(f"{size}, {name}: {way['median_ms']:.1f} ms, {way['fps']:.1f} a second, loss {way['loss']:.2f}")
+                print(f"{path.stem}, {size}, {name}: {way['median_ms']:.1f} ms, loss {way['loss']:.2f}", flush=True)
     else:
         ways = report if options.what == "films" else strokes
         for path, size in product(options.clips, options.sizes):
@@ -210,6 +213,7 @@ def main() -> None:
         "frames": options.frames,
         "iterations": options.iterations,
         "clip": options.clips[0].stem,
+        "style": Path(options.style).stem,
     }
     save({"asked": asked, "threads": threads(), "rows": rows}, RESULTS / f"{options.what}.json")
 
