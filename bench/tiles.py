@@ -30,11 +30,8 @@ from minitorch_style.transfer.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 LIMIT = 1_000_000_000  # bytes
-CASES = [
-    ("distilled-perceptual", (1216, 1824)),
-    ("quarter", (1016, 1524)),
-    ("segnet", (730, 1096)),
-]  # just too large for it
+# Just too large for it.
+CASES = [("distilled-perceptual", (1216, 1824)), ("quarter", (1016, 1524)), ("segnet", (730, 1096))]
 SHORT = "distilled-perceptual", (288, 432)
 TIMES, ITERATIONS, PAIRS = 3, 2, 2
 

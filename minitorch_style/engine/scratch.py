@@ -21,6 +21,11 @@ from minitorch_style.errors import ScratchError, in_bytes
 BLOCK = 1 << 20
 
 
+def scratch_in(folder: str | None) -> Scratch | None:
+    """None where there is none."""
+    return None if folder is None else Scratch(folder)
+
+
 @dataclass(frozen=True)
 class Scratch:
     """Files in a `folder`."""

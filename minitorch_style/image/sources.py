@@ -77,9 +77,8 @@ def _of_array(array: npt.NDArray[Any], name: str, size: int | None) -> Picture:
         from PIL import Image
 
         array = array[..., 0] if array.shape[2] == 1 else array
-        return picture_of_image(
-            Image.fromarray(np.ascontiguousarray(array)), name, size, Room(large=True)
-        )  # it is there
+        there = Image.fromarray(np.ascontiguousarray(array))
+        return picture_of_image(there, name, size, Room(large=True))
     values = _in_unit_range(array, name)
     if values.shape[2] == 1:
         values = np.repeat(values, 3, axis=2)

@@ -94,7 +94,7 @@ def save_picture(
     with atomic_write(path, ImageError) as file:
         disk = _Disk(file)
         try:
-            _encode(disk, WRITABLE[path.suffix.lower()], image, alpha, metadata)
+            _encode(disk, WRITABLE[path.suffix.lower()], image, alpha, metadata, None)
         except ImageError as problem:
             raise disk.problem or ImageError(f"{path}: {problem}") from problem
 
@@ -147,9 +147,9 @@ def _encode(
     file: BytesIO | _Disk,
     file_format: str,
     image: npt.NDArray[np.uint8],
-    alpha: Float32 | None = None,
-    metadata: Mapping[str, str] | None = None,
-    quality: int | None = None,
+    alpha: Float32 | None,
+    metadata: Mapping[str, str] | None,
+    quality: int | None,
 ) -> None:
     """Writes what `encoded` gives, part by part where the format is made so: there is no second copy of all of it."""
     if alpha is not None and file_format in WITH_ALPHA and image.ndim == 3 and image.shape[2] == 3:

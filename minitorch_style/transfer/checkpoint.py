@@ -23,7 +23,7 @@ from numpy.lib import format as npy
 
 import minitorch_style
 from minitorch_style.arrays import Float32, Float64
-from minitorch_style.engine.scratch import Scratch
+from minitorch_style.engine.scratch import Scratch, scratch_in
 from minitorch_style.errors import ResumeError, ScratchError, StyleError
 from minitorch_style.files import atomic_write, check_readable
 from minitorch_style.style.objective import Terms
@@ -158,10 +158,10 @@ def load_checkpoint(path: str | os.PathLike[str], job: Job) -> Checkpoint:
         raise ResumeError(f"{path}: the photo, a painting or the network is not the one it was made with any more")
     with _opened(path) as file:
         limit = job.estimate.nbytes + MOST_BESIDES + scratch_bytes(job.settings, math.prod(job.content.size) * 3)
-        scratch = None if job.settings.scratch is None else Scratch(job.settings.scratch)
+        scratch = scratch_in(job.settings.scratch)
         arrays = {}
         for name in (entry.filename.removesuffix(".npy") for entry in file.infolist()):
-            arrays[name] = _array(file, name, limit, scratch)
+            arrays[name] = _array(file, name, limit, scratch if name == HISTORY else None)
             limit -= arrays[name].nbytes
         del arrays[ABOUT]
         found = from_arrays(Checkpoint, arrays)
@@ -202,7 +202,8 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[zipfile.ZipFile]:
 
 
 def _array(file: zipfile.ZipFile, name: str, limit: int, scratch: Scratch | None = None) -> npt.NDArray[Any]:
-    """One array of at most `limit` bytes, the history in `scratch`; ValueError for more, and for what is not there in full."""
+    """One array of at most `limit` bytes, in `scratch` where that is given; ValueError for more, and for what is not there in
+    full."""
     entry = file.getinfo(f"{name}.npy")
     if entry.compress_type != zipfile.ZIP_STORED or entry.file_size > limit + 4096:
         raise ValueError(f"{name} has {entry.file_size} bytes, too many")
@@ -215,8 +216,7 @@ def _array(file: zipfile.ZipFile, name: str, limit: int, scratch: Scratch | None
             raise ValueError(f"{name} is {dtype} {shape}")
         if entry.file_size - member.tell() != nbytes:
             raise ValueError(f"{name} is cut off")
-        large = name == HISTORY
-        data: Any = memoryview(scratch.zeros((nbytes,), np.uint8)) if scratch and large else bytearray(nbytes)
+        data: Any = bytearray(nbytes) if scratch is None else memoryview(scratch.zeros((nbytes,), np.uint8))
         for start in range(0, nbytes, 1 << 20):
             data[start : start + (1 << 20)] = member.read(1 << 20)
         if len(data) != nbytes or member.read(1):  # the end is where the check sum is compared

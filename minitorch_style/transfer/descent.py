@@ -14,7 +14,7 @@ from minitorch_style.arrays import Float32
 from minitorch_style.engine.network import Network
 from minitorch_style.engine.normalize import at_mean_activation
 from minitorch_style.engine.parts import spread_like
-from minitorch_style.engine.scratch import Scratch
+from minitorch_style.engine.scratch import Scratch, scratch_in
 from minitorch_style.engine.tiles import WHOLE, TiledPlan, Tiles, cheapest, fitting, in_tiles, within
 from minitorch_style.errors import ShapeError, StyleError
 from minitorch_style.image.resize import resized
@@ -242,7 +242,7 @@ class Descent:
 
     @property
     def _scratch(self) -> Scratch | None:
-        return None if self.settings.scratch is None else Scratch(self.settings.scratch)
+        return scratch_in(self.settings.scratch)
 
     @property
     def _halved(self) -> int:
@@ -266,9 +266,8 @@ class Descent:
         if state is not None and CUT in state:
             state = dict(state)
             written = Cut.of(state.pop(CUT))
-            same = (
-                self if self.settings.tiles is not None else replace(self, cut=written)
-            )  # tiles that were asked for come first
+            # Tiles that were asked for come first.
+            same = self if self.settings.tiles is not None else replace(self, cut=written)
             return (yield from same._steps(before, state))
         objective, begin = self.objective(), self._begin(before)
         evaluate = coarse_in_chroma(objective) if self.settings.balanced else objective

@@ -128,9 +128,8 @@ def estimate(
     """For a plan of the content's size, with what going down a loss by it has `held`, and those for the paintings."""
     most = max(held, *(painting.nbytes for painting in paintings))
     rate = _rate(network.kernels)
-    passes = (
-        3 * len(plan.tiles.tiles) - 1
-    )  # forward and back; but for the last tile, forward for the Gram matrices before
+    # Forward and back; but for the last tile, forward for the Gram matrices before.
+    passes = 3 * len(plan.tiles.tiles) - 1
     iteration = passes * _pass_seconds(plan.plan, rate)
     if plan.deep is not None:
         iteration += 2 * _pass_seconds(plan.deep, rate)

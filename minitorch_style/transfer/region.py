@@ -14,10 +14,8 @@ from minitorch_style.weights.store import bundled, find_decoder, find_weights
 
 VIEW = 112  # a photo is seen at about VIEW² pixels, where the networks were most accurate
 MULTIPLE = 32  # five pools undo themselves only for such sides
-QUICK_SEGMENTER, HARDLY = (
-    "distilled",
-    0.01,
-)  # where smaller patches are wanted; people on less of a picture are not sought out
+# Where smaller patches are wanted; people on less of a picture are not sought out.
+QUICK_SEGMENTER, HARDLY = "distilled", 0.01
 
 
 def has_quick_segmenter() -> bool:
