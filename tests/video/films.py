@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 
 from minitorch_style.arrays import Rgb8
+from minitorch_style.video import people
 
 av = pytest.importorskip("av", reason="needs PyAV (the video extra)")
 
 EVEN = [number * 40 for number in range(12)]  # milliseconds
+STEP = 2  # pixels a frame, of a pan
+QUICK = {"kernels": "numpy", "iterations": 12}  # settings
 UNEVEN = [0, 40, 80, 200, 233, 300, 500, 540]
 
 
@@ -72,3 +75,28 @@ def packets(path: Path) -> list[tuple[int, bytes]]:
     with av.open(str(path)) as container:
         found = container.demux(audio=0)
         return [(round(1000 * float(p.pts * p.time_base)), bytes(p)) for p in found if p.pts is not None and p.size]
+
+
+def painting() -> Rgb8:
+    return texture(7, 64, 64)[::-1].copy()
+
+
+def known_warping_error(pictures: list[Rgb8], step: int = STEP, apart: int = 1) -> float:
+    """Mean squared difference of the frames of a pan that are so many `apart`, moved by what is known of it."""
+    floats, moved = [picture.astype(np.float64) / 255 for picture in pictures], step * apart
+    pairs = zip(floats, floats[apart:], strict=False)
+    return float(np.mean([np.mean((now[:, :-moved] - before[:, moved:]) ** 2) for before, now in pairs]))
+
+
+def people_in_the_left_half(monkeypatch: pytest.MonkeyPatch, noise: float = 0.2) -> list[str]:
+    """A finder of people that sees them in the left half, with noise of its own at each frame; which kernels it was to use."""
+    rng, used = np.random.default_rng(0), []
+
+    def found(photo: np.ndarray, segmenter: object) -> np.ndarray:
+        likely = np.zeros(photo.shape[:2], np.float32)
+        likely[:, : photo.shape[1] // 2] = 1
+        return np.clip(likely + rng.normal(0, noise, likely.shape), 0, 1).astype(np.float32)
+
+    monkeypatch.setattr(people, "load_segmenter", lambda name, kernels: used.append(kernels))
+    monkeypatch.setattr(people, "person_probability", found)
+    return used

@@ -4,36 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pytest
 
 from minitorch_style import stylize_frames
 from minitorch_style.arrays import Rgb8
-from minitorch_style.errors import ResumeError, SettingsError, ShapeError
-from minitorch_style.image.resize import resized
-from minitorch_style.kernels.patches import patch_kernels
-from minitorch_style.restroke import Paintings, Strokes, restroke
+from minitorch_style.errors import SettingsError, ShapeError
 from minitorch_style.transfer.settings import Settings
-from minitorch_style.video import flow, people, strength, temporal
+from minitorch_style.video import flow, people, temporal
 from minitorch_style.video.film import Film, Pace
-from minitorch_style.video.repainter import legible
 from minitorch_style.video.temporal import Anchor, Painted, anchor
 from tests.video import films
-
-QUICK = {"kernels": "numpy", "iterations": 12}
-STEP = 2
-
-
-@pytest.fixture
-def finder() -> flow.Flow:
-    pytest.importorskip("cv2", reason="needs OpenCV (the video extra)")
-    return flow.Flow()
-
-
-def painting() -> Rgb8:
-    return films.texture(7, 64, 64)[::-1].copy()
+from tests.video.films import QUICK, STEP, known_warping_error, painting, people_in_the_left_half
 
 
 def test_flow_of_a_pan_is_found(finder: flow.Flow) -> None:
@@ -153,149 +136,6 @@ def test_what_comes_in_at_the_border_is_no_stripe(finder: flow.Flow) -> None:
     assert all(slopes[-7:].mean() > 0.5 * slopes[:-8].mean() for slopes in along[1:])
 
 
-def strokes_of(frames: list[Rgb8], **settings: Any) -> list[Rgb8]:
-    return list(stylize_frames(frames, painting(), method="auto", **{**QUICK, **settings}))
-
-
-def test_a_scene_begins_as_the_picture_that_its_plan_gives() -> None:
-    """The first frame: repainted as any plan is, from the picture by the method gram."""
-    frame = films.texture(1)
-    film = Film(painting(), Settings(method="gram", **QUICK))
-    film.paint(frame)
-    plan = film.state()["pictures"][-1]
-    alike = strokes_of([frame])[0] / np.float32(255)
-    lent = resized(painting() / np.float32(255), (64, 64))
-    expected = restroke(
-        plan, frame / np.float32(255), Paintings([lent]), Strokes(sharpness=0.8), kernels=patch_kernels("numpy")
-    )
-    assert np.abs(alike - expected).max() <= 0.5 / 255 + 1e-6
-
-
-@pytest.mark.parametrize("plan_size", [256, 40])
-def test_strokes_move_with_the_scene(finder: flow.Flow, plan_size: int) -> None:
-    frames = films.pan(5, STEP, 48, 64)
-    together = strokes_of(frames, plan_size=plan_size)
-    alone = [strokes_of([frame], plan_size=plan_size)[0] for frame in frames]
-    assert [picture.shape for picture in together] == [frame.shape for frame in frames]
-    assert known_warping_error(together) < 0.4 * known_warping_error(alone)
-
-
-def test_strokes_without_flow_stay_where_nothing_moves(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flow, "available", lambda size: False)
-    frames = [films.texture(4, 48, 64) for _ in range(3)]
-    frames[2][16:32, 40:56] = 255 - frames[2][16:32, 40:56]
-    first, second, third = (picture.astype(int) for picture in strokes_of(frames))
-    assert np.abs(second - first).mean() < 3
-    away = np.abs(third - second)
-    assert away[:, :24].mean() < 3 < away[18:30, 42:54].mean()
-
-
-def test_a_cut_begins_new_strokes() -> None:
-    first, second = films.texture(1), 255 - films.texture(1) // 3
-    made = strokes_of([first, first, second])
-    np.testing.assert_array_equal(made[2], strokes_of([second])[0])
-
-
-@pytest.mark.parametrize("more", [{}, {"plan_size": 40}, {"color": "match"}, {"strength": 0.2, "people": True}])
-def test_strokes_go_on_from_a_state_to_the_same_bits(more: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    if more.pop("people", False):
-        _people(monkeypatch, noise=0)
-    frames, settings = films.pan(4), Settings(method="auto", **more, **QUICK)
-    whole = Film(painting(), settings)
-    made = [whole.paint(frame) for frame in frames[:2]]
-    state = {name: np.array(array) for name, array in whole.state().items()}
-    rest = [whole.paint(frame) for frame in frames[2:]]
-    other = Film(painting(), settings)
-    other.restore(state)
-    for again, expected in zip((other.paint(frame) for frame in frames[2:]), rest, strict=True):
-        np.testing.assert_array_equal(again, expected)
-    assert len(made) == 2
-    for name in [name for name in state if name.startswith("strokes/") or name == "colors"]:
-        for wrong in ({key: array for key, array in state.items() if key != name}, {**state, name: state[name][1:]}):
-            with pytest.raises(ResumeError):
-                Film(painting(), settings).restore(wrong)
-
-
-def test_people_are_painted_in_smaller_patches(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A scene's first frame: as a picture is repainted that has people in its left half."""
-    _people(monkeypatch, noise=0)
-    frame = films.texture(1)
-    given = (
-        frame / np.float32(255),
-        Paintings([resized(painting() / np.float32(255), (64, 64))]),
-        Strokes(sharpness=0.8),
-    )
-    fine = np.zeros((*frame.shape[:2], 1), np.float32)
-    fine[:, : frame.shape[1] // 2] = 1
-    plan = next(stylize_frames([frame], painting(), **QUICK)) / np.float32(255)
-    plan = legible(plan, given[0], fine[..., 0])
-    found = strokes_of([frame])[0] / np.float32(255)
-    with_people, without = (restroke(plan, *given, fine=one, kernels=patch_kernels("numpy")) for one in (fine, None))
-    assert np.abs(found - with_people).mean() < 0.01 < np.abs(found - without)[:, :28].mean()
-
-
-def test_the_plan_of_small_people_shows_them(rng: np.random.Generator) -> None:
-    """In the plan's colors; nothing else changes, nor do people who are large enough."""
-    photo = films.texture(1, 96, 128) / np.float32(255)
-    plan = (0.3 + 0.1 * rng.random((48, 64, 3))).astype(np.float32) * np.array([1, 1, 2], np.float32)
-    likely = np.zeros(photo.shape[:2], np.float32)
-    likely[24:72, 32:96] = 1
-    found = legible(plan, photo, likely)
-    middle, small = np.s_[16:32, 20:44], resized(photo, (48, 64))
-    assert np.corrcoef(plan[middle][..., 0].ravel(), small[middle][..., 0].ravel())[0, 1] < 0.3
-    assert np.corrcoef(found[middle].mean(axis=2).ravel(), small[middle].mean(axis=2).ravel())[0, 1] > 0.8
-    assert np.abs(found.mean((0, 1)) - plan.mean((0, 1))).max() < 0.05
-    assert np.allclose(found[:8], plan[:8], atol=1e-6)
-    people = np.ones((400, 400), np.float32)
-    assert legible(plan, np.zeros((400, 400, 3), np.float32), people) is plan
-
-
-def test_strokes_of_people_move_with_them(finder: flow.Flow, monkeypatch: pytest.MonkeyPatch) -> None:
-    _people(monkeypatch)
-    frames = films.pan(5, STEP, 48, 64)
-    together, alone = strokes_of(frames), [strokes_of([frame])[0] for frame in frames]
-    assert known_warping_error(together) < 0.4 * known_warping_error(alone)
-
-
-def test_strength_goes_from_the_film_to_a_bold_one() -> None:
-    """How far the picture is from the film, seen at an eighth of its size, where strokes do not count."""
-    frame = films.texture(1, 64, 96)
-    made = {much: strokes_of([frame], strength=much)[0] for much in (0, 0.15, 0.45, 0.6, 1)}
-    np.testing.assert_array_equal(made[0], frame)
-    np.testing.assert_array_equal(made[0.6], strokes_of([frame])[0])
-    away = [np.abs(resized(one / np.float32(255) - frame / np.float32(255), (8, 12))).mean() for one in made.values()]
-    assert away == sorted(away) and len(set(away)) == len(away)
-
-
-def test_a_bold_scene_begins_small_as_far_as_it_can_be_seen() -> None:
-    assert [strength.scales(bold, (144, 256)) for bold in (0.6, 0.8, 1)] == [1, 2, 3]
-    assert [strength.scales(1, (size, 512)) for size in (16, 63, 64, 127)] == [1, 1, 2, 2]
-
-
-def test_paintings_take_the_colors_of_each_scene() -> None:
-    first, second = films.texture(1) // 2, 255 - films.texture(1) // 3
-    made = strokes_of([first, first, second], color="match")
-    plain = strokes_of([first, first, second])
-    for frame, matched, other in zip((first, first, second), made, plain, strict=True):
-        away, other_away = (np.abs(one.mean((0, 1)) - frame.mean((0, 1))).max() for one in (matched, other))
-        assert away < 8 and away < 0.5 * other_away
-    np.testing.assert_array_equal(made[2], strokes_of([second], color="match")[0])
-
-
-def test_strokes_of_people_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    _people(monkeypatch)
-    frames = [films.texture(4, 48, 64)] * 2
-    found = strokes_of(frames, region="person", plan_size=40)[-1].astype(int)
-    assert np.abs(found[:, 36:] - frames[0][:, 36:]).mean() < 4 < np.abs(found[:, :28] - frames[0][:, :28]).mean()
-
-
-def known_warping_error(pictures: list[Rgb8], step: int = STEP, apart: int = 1) -> float:
-    """Mean squared difference of the frames of a pan that are so many `apart`, moved by what is known of it."""
-    floats, moved = [picture.astype(np.float64) / 255 for picture in pictures], step * apart
-    pairs = zip(floats, floats[apart:], strict=False)
-    return float(np.mean([np.mean((now[:, :-moved] - before[:, moved:]) ** 2) for before, now in pairs]))
-
-
 def test_a_film_is_more_coherent_than_its_frames(finder: flow.Flow) -> None:
     frames = films.pan(5, STEP, 48, 64)
     together = list(stylize_frames(frames, painting(), iterations_per_frame=3, **QUICK))
@@ -331,9 +171,8 @@ def test_a_frame_changes_in_color_by_squares_as_a_picture_does(finder: flow.Flow
         (chroma[y : y + 4, x : x + 4], inside[y : y + 4, x : x + 4]) for y in range(0, 48, 4) for x in range(0, 64, 4)
     ]
     assert sum(shown.all() for _, shown in squares) > 100
-    assert (
-        max(np.ptp(colors[shown], axis=0).max() for colors, shown in squares if shown.any()) < 2e-4
-    )  # its history is bfloat16
+    apart = max(np.ptp(colors[shown], axis=0).max() for colors, shown in squares if shown.any())
+    assert apart < 2e-4, "its history is bfloat16"
 
 
 def test_without_flow_the_painted_film_changes_as_the_film_does(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -413,23 +252,9 @@ def test_what_cannot_be_is_refused_at_once() -> None:
         Film(painting(), Settings(method="gram", **QUICK)).paint(np.zeros((32, 32, 3)))  # type: ignore[arg-type]
 
 
-def _people(monkeypatch: pytest.MonkeyPatch, noise: float = 0.2) -> list[str]:
-    """A finder of people that sees them in the left half, with noise of its own at each frame; which kernels it was to use."""
-    rng, used = np.random.default_rng(0), []
-
-    def found(photo: np.ndarray, segmenter: object) -> np.ndarray:
-        likely = np.zeros(photo.shape[:2], np.float32)
-        likely[:, : photo.shape[1] // 2] = 1
-        return np.clip(likely + rng.normal(0, noise, likely.shape), 0, 1).astype(np.float32)
-
-    monkeypatch.setattr(people, "load_segmenter", lambda name, kernels: used.append(kernels))
-    monkeypatch.setattr(people, "person_probability", found)
-    return used
-
-
 @pytest.mark.parametrize("region", ["person", "background"])
 def test_only_a_region_is_painted(region: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    _people(monkeypatch)
+    people_in_the_left_half(monkeypatch)
     frames = [films.texture(4, 48, 64)] * 3
     whole = list(stylize_frames(frames, painting(), **QUICK))[-1].astype(int)
     found = list(stylize_frames(frames, painting(), region=region, **QUICK))[-1].astype(int)
@@ -441,14 +266,14 @@ def test_only_a_region_is_painted(region: str, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.jit
 def test_the_person_finder_uses_the_kernels_that_the_film_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    used = _people(monkeypatch)
+    used = people_in_the_left_half(monkeypatch)
     for kernels in ("numpy", "numba"):
         list(stylize_frames([films.texture(4)], painting(), region="person", kernels=kernels, iterations=1))
     assert used == ["numpy", "numba"]
 
 
 def test_the_mask_does_not_flicker(finder: flow.Flow, monkeypatch: pytest.MonkeyPatch) -> None:
-    _people(monkeypatch)
+    people_in_the_left_half(monkeypatch)
     frames = films.pan(6)
     steady, changes, fresh = people.People("segnet"), [], []
     history: list[Painted] = []
