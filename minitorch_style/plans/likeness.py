@@ -10,6 +10,7 @@ from minitorch_style.arrays import Float32
 from minitorch_style.engine.network import Network
 from minitorch_style.kernels.api import Places
 from minitorch_style.kernels.blas import one_thread
+from minitorch_style.kernels.patches import patch_kernels
 from minitorch_style.plans.pictures import moments_within, within
 from minitorch_style.style.hypercolumns import Hypercolumns, hypercolumn_taps
 from minitorch_style.style.matching import nearest, shared_out, unit
@@ -35,7 +36,7 @@ class Likeness:
         teacher: bool = False,
     ) -> None:
         self.taps = hypercolumn_taps(network.architecture)
-        self.shares, self._kernels = list(shares), network.kernels
+        self.shares, self._patches = list(shares), patch_kernels(network.kernels.name)
         found: list[Float32] = []
         seen: list[dict[str, Moments]] = []
         self.shapes: list[tuple[int, int]] = []
@@ -46,7 +47,7 @@ class Likeness:
             self.shapes.append(values.shape[:2])
             found.append(values.reshape(-1, values.shape[2]).copy())
             seen.append(
-                {tap: moments_within(mask, columns.plan.feature(tap), self._kernels) for tap in columns.plan.taps}
+                {tap: moments_within(mask, columns.plan.feature(tap), network.kernels) for tap in columns.plan.taps}
             )
         together = {tap: Moments.blended([one[tap] for one in seen], self.shares) for tap in seen[0]}
         self.moments = {tap: together[tap] for tap in also}
@@ -71,7 +72,7 @@ class Likeness:
         seen = self._seen(hypercolumns)
         mean = seen.mean(axis=(0, 1), dtype=np.float64).astype(np.float32)
         queries = unit(seen, mean)
-        of_each = [nearest(queries, keys, self._kernels) for keys in self._compared]
+        of_each = [nearest(queries, keys, self._patches) for keys in self._compared]
         scores = np.stack([score.ravel() for _, score in of_each])
         places = np.stack([some[place.ravel()] for (place, _), some in zip(of_each, self._allowed, strict=True)])
         choice = shared_out(scores, self.shares)

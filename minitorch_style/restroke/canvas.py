@@ -20,7 +20,7 @@ from minitorch_style.restroke.guide import Columns, assembled, bands
 from minitorch_style.restroke.paintings import Palette
 
 CHROMA = 0.4  # the part of a change in color that goes with a change in light
-ROWS = 64  # that are sharpened at once
+ROWS = 64  # that are sharpened at once, or take over the matches of a coarser picture
 BAND = 1 << 14  # patches that are searched for at once, so that their numbers take little memory
 
 
@@ -39,19 +39,23 @@ def _finer(coarse: Matched, fine: Palette, shape: tuple[int, ...]) -> Field:
     """The matches of a level for the one below: a patch's centre lies as far from its match's as in the level above."""
     radius = fine.side // 2
     found = np.empty(shape, np.int32)
-    tops, heights, widths = (np.array(numbers) for numbers in zip(*fine.places, strict=True))
-    starts = np.array([place[0] for place in coarse.places])
-    x = np.arange(shape[1]) + radius
-    parent_x = np.clip(x // 2, radius, coarse.field.shape[1] - 1 + radius)
-    for row in range(shape[0]):
-        y = row + radius
-        parent_y = min(max(y // 2, radius), coarse.field.shape[0] - 1 + radius)
-        corner_y, corner_x = np.divmod(coarse.field[parent_y - radius, parent_x - radius], coarse.width)
+    tops, heights, widths = (np.array(numbers, np.int32) for numbers in zip(*fine.places, strict=True))
+    starts = np.array([place[0] for place in coarse.places], np.int32)
+    y, x = (np.arange(size, dtype=np.int32) + radius for size in shape)
+    parent_y, parent_x = (
+        np.clip(at // 2, radius, size - 1 + radius) for at, size in zip((y, x), coarse.field.shape, strict=True)
+    )
+    down, right = (at - 2 * parent - radius for at, parent in ((y, parent_y), (x, parent_x)))
+    for top in range(0, shape[0], ROWS):
+        here = np.s_[top : top + ROWS]
+        parents = coarse.field[parent_y[here, None] - radius, parent_x - radius]
+        corner_y, corner_x = np.divmod(parents, np.int32(coarse.width))
         which = np.searchsorted(starts, corner_y, "right") - 1
-        new_y = 2 * (corner_y - starts[which] + radius) + y - 2 * parent_y - radius
-        new_x = 2 * (corner_x + radius) + x - 2 * parent_x - radius
+        new_y = 2 * (corner_y - starts[which] + radius) + down[here, None]
+        new_x = 2 * (corner_x + radius) + right
         new_y = np.clip(new_y, 0, heights[which] - fine.side)
-        found[row] = (tops[which] + new_y) * fine.pixels.shape[1] + np.clip(new_x, 0, widths[which] - fine.side)
+        new_x = np.clip(new_x, 0, widths[which] - fine.side)
+        found[here] = (tops[which] + new_y) * fine.pixels.shape[1] + new_x
     return found
 
 

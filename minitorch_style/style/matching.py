@@ -8,10 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from minitorch_style.arrays import Float32
-from minitorch_style.kernels.api import KernelSet, Places
-from minitorch_style.kernels.buffers import Buffer
+from minitorch_style.kernels.api import Places
+from minitorch_style.kernels.patches import PatchKernels
 
-CHUNK = 1024  # keys compared at a time: bounds the matrix of similarities
 ROUNDS = 20  # of setting each painting's bonus in turn; two paintings are done after one
 
 
@@ -23,25 +22,13 @@ def unit(vectors: Float32, centre: Float32) -> Float32:
     return away
 
 
-def nearest(queries: Float32, keys: Float32, kernels: KernelSet) -> tuple[Places, Float32]:
+def nearest(queries: Float32, keys: Float32, kernels: PatchKernels) -> tuple[Places, Float32]:
     """For each of the unit vectors `queries` (H, W, N) the index of the most similar of the unit vectors `keys` (K, N),
     the first of equals, and the cosine; both (H, W)."""
-    height, width, channels = queries.shape
-    slack = max(kernels.tap_slack(channels, count) for count in (CHUNK, len(keys) % CHUNK or CHUNK))
-    read = Buffer((height, width, channels), 0, slack)
-    read.interior[...] = queries
-    best = np.full((height, width), -np.inf, np.float32)
-    where = np.zeros((height, width), np.int64)
-    for first in range(0, len(keys), CHUNK):
-        some = np.ascontiguousarray(keys[first : first + CHUNK].T)
-        found = Buffer((height, width, some.shape[1]))
-        kernels.product(read, some, found, False)
-        index = found.interior.argmax(axis=2)
-        value = np.take_along_axis(found.interior, index[..., None], axis=2)[..., 0]
-        better = value > best
-        best[better] = value[better]
-        where[better] = first + index[better]
-    return where, best
+    flat = queries.reshape(-1, queries.shape[2])
+    where = kernels.nearest(flat, kernels.pack(keys), np.zeros(len(keys), np.float32)).astype(np.int64)
+    cosine = np.einsum("ij,ij->i", flat, keys[where])
+    return where.reshape(queries.shape[:2]), cosine.reshape(queries.shape[:2])
 
 
 def shared_out(scores: Float32, shares: Sequence[float]) -> Places:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from minitorch_style.kernels.api import KernelSet
-from minitorch_style.style import matching
+from minitorch_style.kernels.patches import PatchKernels
 from minitorch_style.style.matching import cosine_loss, nearest, shared_out, unit
 from tests import oracle
-from tests.kernels.conftest import kernels  # noqa: F401
+from tests.kernels.test_patches import patches  # noqa: F401
 
 
 def test_units_point_away_from_the_centre(rng: np.random.Generator) -> None:
@@ -23,31 +22,27 @@ def test_units_point_away_from_the_centre(rng: np.random.Generator) -> None:
     assert np.allclose(found[0, 0], (x[0, 0] - centre) / np.linalg.norm(x[0, 0] - centre), atol=1e-6)
 
 
-@pytest.mark.parametrize("chunk", [4, 7, 1000])
-@pytest.mark.parametrize("channels", [3, 24, 40])
+@pytest.mark.parametrize("channels", [3, 24, 340])
 def test_nearest_is_the_largest_cosine(
-    kernels: KernelSet,  # noqa: F811
+    patches: PatchKernels,  # noqa: F811
     channels: int,
-    chunk: int,
     rng: np.random.Generator,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(matching, "CHUNK", chunk)
     origin = np.zeros(channels, np.float32)
     queries = unit(rng.standard_normal((5, 6, channels)).astype(np.float32), origin)
-    keys = unit(rng.standard_normal((19, channels)).astype(np.float32), origin)
-    where, best = nearest(queries, keys, kernels)
+    keys = unit(rng.standard_normal((300, channels)).astype(np.float32), origin)
+    where, best = nearest(queries, keys, patches)
     cosines = queries.astype(np.float64) @ keys.astype(np.float64).T
     assert np.array_equal(where, cosines.argmax(axis=2))
     assert np.allclose(best, cosines.max(axis=2), atol=1e-6)
 
 
-def test_of_equal_keys_the_first_is_taken(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
-    from minitorch_style.kernels import kernel_set
-
-    monkeypatch.setattr(matching, "CHUNK", 4)
+def test_of_equal_keys_the_first_is_taken(
+    patches: PatchKernels,  # noqa: F811
+    rng: np.random.Generator,
+) -> None:
     key = unit(rng.standard_normal((1, 8)).astype(np.float32), np.zeros(8, np.float32))
-    where, _ = nearest(key[None], np.repeat(key, 10, axis=0), kernel_set("numpy"))
+    where, _ = nearest(key[None], np.repeat(key, 10, axis=0), patches)
     assert where[0, 0] == 0
 
 

@@ -1,4 +1,4 @@
-"""Where an encoder begins: convolutions from a published VGG, the layers above them fitted to a smaller one's features.
+"""Where an encoder begins: convolutions from a published VGG, the layers above them fitted to a VGG-19's features.
 
 Behind a copied or fitted convolution the batch norm starts as the identity on real photographs (its scale and shift are
 the deviation and mean that it will divide by), so that the network begins as the function the convolutions came from.
@@ -21,7 +21,6 @@ from minitorch_style.weights.convert import convert, fitting_networks
 from minitorch_style.weights.hdf5 import is_hdf5, load_weights, network_of
 from minitorch_style.weights.weights import IMAGENET, Weights
 from tools.torch_network import TorchNetwork
-from tools.training.teachers import published
 
 # VGG-16's convolutions above conv3_1 and those of VGG-19 at the same depth of their block: first, middle, last.
 FITTED = {
@@ -101,10 +100,11 @@ def _windows(maps: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
 
 @torch.no_grad()
 def fit_features(network: TorchNetwork, path: Path, pixels: torch.Tensor, seed: int) -> dict[str, float]:
-    """Fits, layer after layer, the first maps of each convolution in FITTED to the quarter-width VGG-19's in the file,
-    by least squares on 3×3 windows of what the layers below give; the maps beyond stay random. Returns the share of
-    the target's variance that each fit explains."""
-    teacher = published(path, "vgg19-quarter")
+    """Fits, layer after layer, the first maps of each convolution in FITTED to those of the VGG-19 in the file, of whole
+    or of quarter width, by least squares on 3×3 windows of what the layers below give; the maps beyond stay random.
+    Returns the share of the target's variance that each fit explains."""
+    weights = _published(path)
+    teacher = TorchNetwork.of(weights, architecture(weights.network))
     random = torch.Generator().manual_seed(seed)
     explained = {}
     for name, tap in FITTED.items():

@@ -129,7 +129,9 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--start", default=known.start, metavar="RUN", help="a run whose network this one begins with")
     parser.add_argument("--init", default=known.init, help="VGG whose convolutions the encoder begins with, or none")
-    parser.add_argument("--fit", default=known.fit, help="quarter-width VGG-19 (5SE.pth) to fit the layers above to")
+    parser.add_argument(
+        "--fit", default=known.fit, help="VGG-19 to fit the layers above to, whole or quarter-width (5SE.pth)"
+    )
     parser.add_argument("--class-weights", choices=("none", "median", "enet"), default=known.class_weights)
     parser.add_argument("--teacher", type=Path, metavar="RUN", help="a trained run to learn from")
     parser.add_argument(
@@ -139,6 +141,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--alpha", type=float, help="share of equation 7 in the loss (default 0.7 with a teacher)")
     parser.add_argument("--attention", type=float, default=known.attention, help="weight of attention matching")
     parser.add_argument("--dropout", type=float, default=known.dropout, help="share of ENet's published dropout to use")
+    parser.add_argument(
+        "--initialised-rate",
+        type=float,
+        default=known.initialised_rate,
+        help="of the learning rate, for convolutions that did not start at random; 0 leaves them as they began",
+    )
     parser.add_argument("--validate", type=int, default=200, help="validation photographs looked at after an epoch")
     parser.add_argument("--limit", type=int, help="train on the first so many photographs")
     parser.add_argument("--threads", type=int, help="of PyTorch")
@@ -166,6 +174,7 @@ def main(argv: list[str] | None = None) -> int:
             alpha,
             args.attention,
             args.dropout,
+            args.initialised_rate,
         )
         args.out.mkdir(parents=True, exist_ok=True)
         photos = read_split(args.data, "train")[: args.limit]

@@ -21,7 +21,6 @@ from tools.training.runs import read_run, segmenter
 from tools.training.teacher_views import ATTENTION, LOGIT
 
 WARM_UP = 100  # steps
-INITIALISED_RATE = 0.3  # of the learning rate, for convolutions that did not start at random
 CALIBRATION_PHOTOS = 192
 CALIBRATION_SIZE = 128
 
@@ -45,6 +44,7 @@ class Options:
     alpha: float = 0.0
     attention: float = 0.0
     dropout: float = 1.0
+    initialised_rate: float = 0.3
 
     def __post_init__(self) -> None:
         if self.model not in DECODERS:
@@ -59,6 +59,8 @@ class Options:
             raise SettingsError("--alpha lies between 0 and 1, --temperature above 0, --attention not below 0")
         if not 0 <= self.dropout <= 1:
             raise SettingsError("--dropout lies between 0 and 1")
+        if not 0 <= self.initialised_rate <= 1:
+            raise SettingsError("--initialised-rate lies between 0 and 1")
         if self.attention and self.model == "enet":
             raise SettingsError("--attention compares conv1_1 … conv5_1, which enet does not have")
 
@@ -117,10 +119,16 @@ class Trainer:
     def prepare(self) -> None:
         """Makes the optimizer, once it is known which layers did not start at random."""
         self.network.to(self.device)
+        rate = self.options.initialised_rate
+        begun = [self.network.layer(f"{name}{kind}") for name in self.initialised for kind in ("", "_norm")]
+        self.frozen = begun if rate == 0 else []
+        for module in self.frozen:
+            module.requires_grad_(False)
         mine = {id(p) for name in self.initialised for p in self.network.layer(name).parameters()}
+        learning = [p for p in self.network.parameters() if p.requires_grad]
         groups = [
-            {"params": [p for p in self.network.parameters() if id(p) not in mine], "factor": 1.0},
-            {"params": [p for p in self.network.parameters() if id(p) in mine], "factor": INITIALISED_RATE},
+            {"params": [p for p in learning if id(p) not in mine], "factor": 1.0},
+            {"params": [p for p in learning if id(p) in mine], "factor": rate},
         ]
         self.optimizer = torch.optim.AdamW([group for group in groups if group["params"]], lr=0.0, weight_decay=1e-3)
 
@@ -188,6 +196,8 @@ class Trainer:
         """One step; (loss, confusion counts of the batch)."""
         torch.manual_seed(self.options.seed * 1_000_003 + self.step)  # what dropout draws, resumed or not
         self.network.train()
+        for module in self.frozen:
+            module.eval()
         warm = min(1.0, (self.step + 1) / min(WARM_UP, 1 + self.total // 10))
         for group in self.optimizer.param_groups:
             cosine = 0.5 * (1 + math.cos(math.pi * self.step / self.total))

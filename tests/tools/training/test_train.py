@@ -185,6 +185,21 @@ def test_an_encoder_begins_as_the_published_one(shared: Path) -> None:
     assert torch.nn.functional.cosine_similarity(mine[inner].flatten(), theirs[inner].flatten(), dim=0) > 0.98
 
 
+def test_layers_that_begin_well_can_be_left_alone() -> None:
+    photos = discs(4)
+    for rate, same in ((0.0, True), (0.3, False)):
+        trainer = Trainer(Options("distilled", sizes=[32], epochs=[1], batch=2, initialised_rate=rate), photos)
+        trainer.initialised = ["conv1_1", "conv1_2"]
+        trainer.prepare()
+        before = {key: value.clone() for key, value in trainer.network.named_state().items()}
+        for batch in trainer.epoch_batches():
+            trainer.train_on(batch)
+        after = trainer.network.named_state()
+        begun = [f"{name}{kind}" for name in ("conv1_1", "conv1_2") for kind in (".weight", "_norm.running_var")]
+        assert all(torch.equal(before[key], after[key]) is same for key in begun)
+        assert not torch.equal(before["conv2_1.weight"], after["conv2_1.weight"])
+
+
 def test_loading_a_run_gives_its_network(tmp_path: Path) -> None:
     trainer = Trainer(Options("distilled"), discs(2))
     trainer.prepare()
