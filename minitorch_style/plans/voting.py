@@ -72,30 +72,41 @@ def vote(paintings: Sequence[Float32], likeness: Likeness, match: Places) -> Flo
     of them cover it must be known.
     """
     height, width = match.shape
-    rows, columns = np.arange(CELL * height), np.arange(CELL * width)
     which = np.searchsorted(likeness.starts, match, side="right") - 1
     within = match - likeness.starts[which]
-    total = np.zeros((len(rows), len(columns), 3), np.float32)
-    count = np.zeros((len(rows), len(columns), 1), np.float32)
+    cells = [_cells(painting) for painting in paintings]
+    total = np.zeros((height, width, CELL, CELL, 3), np.float32)
+    count = np.zeros((height, width, CELL, CELL, 1), np.float32)
     for down in (-1, 0, 1):
         for across in (-1, 0, 1):
-            i, j = rows // CELL + down, columns // CELL + across
-            covered = np.multiply.outer(_windows(rows, i, height), _windows(columns, j, width))
+            i, j = np.arange(height) + down, np.arange(width) + across
+            covered = np.einsum("ia,jb->ijab", _windows(i, down, height), _windows(j, across, width))
             cell = np.ix_(np.clip(i, 0, height - 1), np.clip(j, 0, width - 1))
-            for number, painting in enumerate(paintings):
-                there = covered if len(paintings) == 1 else np.where(which[cell] == number, covered, 0)
-                place = within[cell]
-                y = CELL * (place // likeness.shapes[number][1]) + (rows - CELL * i)[:, None]
-                x = CELL * (place % likeness.shapes[number][1]) + (columns - CELL * j)[None]
-                seen = painting[np.clip(y, 0, painting.shape[0] - 1), np.clip(x, 0, painting.shape[1] - 1)]
+            place = within[cell]
+            for number, painting in enumerate(cells):
+                there = covered
+                if len(cells) > 1:
+                    there = np.where((which[cell] == number)[..., None, None], covered, 0)
+                y, x = np.divmod(place, likeness.shapes[number][1])
+                seen = painting[y - down + 1, x - across + 1]
                 total += there[..., None] * seen
                 count += there[..., None]
     total /= count
-    return total
+    return total.swapaxes(1, 2).reshape(CELL * height, CELL * width, 3)
 
 
-def _windows(pixels: Places, cell: Places, cells: int) -> Float32:
-    """How many pixels of `cell` have a window that covers the pixel; none for cells beyond the picture."""
-    reach = WINDOW // 2
-    first, last = np.maximum(CELL * cell, pixels - reach), np.minimum(CELL * cell + CELL - 1, pixels + reach)
-    return np.where((cell >= 0) & (cell < cells), np.maximum(0, last - first + 1), 0).astype(np.float32)
+def _cells(painting: Float32) -> Float32:
+    """(rows + 2, columns + 2, CELL, CELL, 3): the cells of a painting with one more on each side, which repeat its border."""
+    beyond = [(CELL, CELL + -size % CELL) for size in painting.shape[:2]]
+    wide = np.pad(painting, (*beyond, (0, 0)), "edge")
+    parts = wide.reshape(wide.shape[0] // CELL, CELL, wide.shape[1] // CELL, CELL, 3)
+    return np.ascontiguousarray(parts.swapaxes(1, 2))
+
+
+def _windows(cells: Places, off: int, count: int) -> Float32:
+    """How many pixels of each of the `cells`, one of `count` or beyond, have a window that covers each pixel of the cell
+    that lies so many cells before it: (cells, CELL)."""
+    pixel, reach = np.arange(CELL), WINDOW // 2
+    first, last = np.maximum(CELL * off, pixel - reach), np.minimum(CELL * off + CELL - 1, pixel + reach)
+    there = (cells >= 0) & (cells < count)
+    return np.multiply.outer(there, np.maximum(0, last - first + 1)).astype(np.float32)
