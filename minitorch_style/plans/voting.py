@@ -84,10 +84,9 @@ def vote(paintings: Sequence[Float32], likeness: Likeness, match: Places) -> Flo
             cell = np.ix_(np.clip(i, 0, height - 1), np.clip(j, 0, width - 1))
             place = within[cell]
             for number, painting in enumerate(cells):
-                there = covered
-                if len(cells) > 1:
-                    there = np.where((which[cell] == number)[..., None, None], covered, 0)
-                y, x = np.divmod(place, likeness.shapes[number][1])
+                own = which[cell] == number
+                there = covered * own[..., None, None]
+                y, x = np.divmod(np.where(own, place, 0), likeness.shapes[number][1])
                 seen = painting[y - down + 1, x - across + 1]
                 total += there[..., None] * seen
                 count += there[..., None]
@@ -109,4 +108,4 @@ def _windows(cells: Places, off: int, count: int) -> Float32:
     pixel, reach = np.arange(CELL), WINDOW // 2
     first, last = np.maximum(CELL * off, pixel - reach), np.minimum(CELL * off + CELL - 1, pixel + reach)
     there = (cells >= 0) & (cells < count)
-    return np.multiply.outer(there, np.maximum(0, last - first + 1)).astype(np.float32)
+    return there[:, None] * np.maximum(0, last - first + 1).astype(np.float32)
