@@ -108,4 +108,5 @@ def _windows(cells: Places, off: int, count: int) -> Float32:
     pixel, reach = np.arange(CELL), WINDOW // 2
     first, last = np.maximum(CELL * off, pixel - reach), np.minimum(CELL * off + CELL - 1, pixel + reach)
     there = (cells >= 0) & (cells < count)
-    return there[:, None] * np.maximum(0, last - first + 1).astype(np.float32)
+    found: Float32 = there[:, None] * np.maximum(0, last - first + 1).astype(np.float32)
+    return found
