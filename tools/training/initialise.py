@@ -16,11 +16,9 @@ from torch.nn import functional
 from minitorch_style.errors import CheckpointError
 from minitorch_style.nn.layers import Conv2d
 from minitorch_style.nn.registry import architecture
-from minitorch_style.weights.checkpoints import read_checkpoint
-from minitorch_style.weights.convert import convert, fitting_networks
-from minitorch_style.weights.hdf5 import is_hdf5, load_weights, network_of
-from minitorch_style.weights.weights import IMAGENET, Weights
+from minitorch_style.weights.weights import IMAGENET
 from tools.torch_network import TorchNetwork
+from tools.training.teachers import published
 
 # VGG-16's convolutions above conv3_1 and those of VGG-19 at the same depth of their block: first, middle, last.
 FITTED = {
@@ -35,20 +33,10 @@ POSITIONS = 16_000  # windows that a fit looks at
 RIDGE = 1e-2  # of the windows' mean square
 
 
-def _published(path: Path) -> Weights:
-    if is_hdf5(path):
-        return load_weights(path, architecture(network_of(path)))
-    state = read_checkpoint(path)
-    names = fitting_networks(state)
-    if not names:
-        raise CheckpointError(f"{path}: no network's weights")
-    return convert(state, architecture(names[0]))
-
-
 def copy_convolutions(network: TorchNetwork, path: Path) -> list[str]:
     """Takes over each convolution of the file (a weight file or a checkpoint) that has a counterpart of its name and
     shape; their names. CheckpointError if there is none."""
-    weights = _published(path)
+    weights = published(path)
     copied = []
     for node in network.architecture.nodes:
         found = weights.parameters.get(f"{node.name}.weight")
@@ -103,7 +91,7 @@ def fit_features(network: TorchNetwork, path: Path, pixels: torch.Tensor, seed: 
     """Fits, layer after layer, the first maps of each convolution in FITTED to those of the VGG-19 in the file, of whole
     or of quarter width, by least squares on 3×3 windows of what the layers below give; the maps beyond stay random.
     Returns the share of the target's variance that each fit explains."""
-    weights = _published(path)
+    weights = published(path)
     teacher = TorchNetwork.of(weights, architecture(weights.network))
     random = torch.Generator().manual_seed(seed)
     explained = {}

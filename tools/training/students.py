@@ -14,13 +14,12 @@ from torch import nn
 
 from minitorch_style.nn.layers import Conv2d
 from minitorch_style.nn.registry import Architecture, architecture
-from minitorch_style.weights.checkpoints import read_checkpoint
 from minitorch_style.weights.convert import convert
-from minitorch_style.weights.hdf5 import is_hdf5, load_weights, network_of
 from minitorch_style.weights.weights import IMAGENET, Weights
 from tools.torch_network import TorchNetwork
 from tools.training.matching import Target, best_map, feature_error, gram_difference_error, gram_error, moments
 from tools.training.runs import segmenter
+from tools.training.teachers import published
 
 # {the teacher's tap: how much it counts}. What style and content look at, and the end of each block on the way there.
 TAPS = {
@@ -68,13 +67,6 @@ def convolutions(network: TorchNetwork) -> dict[str, nn.Conv2d]:
 def parameters_of(state: Mapping[str, torch.Tensor], target: Architecture) -> dict[str, Any]:
     """{the engine's parameter name: array} of a network's `named_state`."""
     return dict(convert({key: value.float().numpy() for key, value in state.items()}, target).parameters)
-
-
-def published(path: Path) -> Weights:
-    """A weight file, or a checkpoint of the quarter-width VGG-19."""
-    if is_hdf5(path):
-        return load_weights(path, architecture(network_of(path)))
-    return convert(read_checkpoint(path), architecture("vgg19-quarter"))
 
 
 @torch.no_grad()

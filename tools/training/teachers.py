@@ -1,4 +1,4 @@
-"""ImageNet feature extractors that the perceptual student learns from, read from their published files."""
+"""ImageNet feature extractors that students learn from or begin with, read from their published files."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from pathlib import Path
 
 import torch
 
+from minitorch_style.errors import CheckpointError
 from minitorch_style.nn.registry import architecture
 from minitorch_style.nn.vgg import vgg
 from minitorch_style.weights.checkpoints import read_checkpoint
 from minitorch_style.weights.checkpoints.keras import load_keras
-from minitorch_style.weights.convert import convert
+from minitorch_style.weights.convert import convert, fitting_networks
+from minitorch_style.weights.hdf5 import is_hdf5, load_weights, network_of
+from minitorch_style.weights.weights import Weights
 from tools.torch_network import TorchNetwork
 
 
@@ -21,8 +24,12 @@ def vgg19(path: Path) -> TorchNetwork:
     return network.to(memory_format=torch.channels_last)
 
 
-def published(path: Path, name: str) -> TorchNetwork:
-    """The network called `name` from a published checkpoint: the quarter-width VGG-19 (5SE.pth), or VGG-19's first five
-    convolutions (vgg_normalised_conv3_1.pth)."""
-    target = architecture(name)
-    return TorchNetwork.of(convert(read_checkpoint(path), target), target)
+def published(path: Path) -> Weights:
+    """A weight file, or the first network that a published checkpoint fits. CheckpointError if there is none."""
+    if is_hdf5(path):
+        return load_weights(path, architecture(network_of(path)))
+    state = read_checkpoint(path)
+    names = fitting_networks(state)
+    if not names:
+        raise CheckpointError(f"{path}: no network's weights")
+    return convert(state, architecture(names[0]))

@@ -120,8 +120,9 @@ class Trainer:
         """Makes the optimizer, once it is known which layers did not start at random."""
         self.network.to(self.device)
         rate = self.options.initialised_rate
-        begun = [self.network.layer(f"{name}{kind}") for name in self.initialised for kind in ("", "_norm")]
-        self.frozen = begun if rate == 0 else []
+        normed = {node.name for node in self.network.architecture.nodes if node.batch_norm}
+        begun = [*self.initialised, *(f"{name}_norm" for name in self.initialised if name in normed)]
+        self.frozen = [self.network.layer(name) for name in begun if rate == 0]
         for module in self.frozen:
             module.requires_grad_(False)
         mine = {id(p) for name in self.initialised for p in self.network.layer(name).parameters()}

@@ -176,7 +176,8 @@ def test_an_encoder_begins_as_the_published_one(shared: Path) -> None:
     assert trainer.initialised == ["conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1"]
     from tools.training.teachers import published
 
-    teacher = published(vgg / "vgg_normalised_conv3_1.pth", "vgg19-conv3_1")
+    weights = published(vgg / "vgg_normalised_conv3_1.pth")
+    teacher = TorchNetwork.of(weights, architecture("vgg19-conv3_1"))
     pixels = torch.from_numpy(np.stack([photos[0].pixels[:96, :96]])).permute(0, 3, 1, 2).float() / 255
     with torch.no_grad():
         trainer.network.eval()
