@@ -60,8 +60,8 @@ def of(target: Architecture, parameters: dict[str, Float32]) -> dict[str, Float3
     return {name: parameters[name] for name in target.parameter_shapes()}
 
 
-def segmentation(run: Path, data: Path, credit: str | None) -> list[Weights]:
-    """Encoder and decoder of a training run; `credit` is for the encoder's."""
+def segmentation(run: Path, data: Path, licence: str) -> list[Weights]:
+    """Encoder and decoder of a training run; `licence` is the encoder's."""
     trained, state = load_run(run)
     encoder, behind = architecture(state["model"]), decoder(state["model"])
     whole = encoder.continued(behind)
@@ -85,9 +85,8 @@ def segmentation(run: Path, data: Path, credit: str | None) -> list[Weights]:
         f"{found['all_background']} %), in full precision",
         "normalised": f"to mean activation 1 over {PICTURES} training photographs",
     }
-    credited = provenance if credit is None else {**provenance, "encoder": credit}
     return [
-        Weights(encoder.name, of(encoder, scaled), IMAGENET, credited, tap_scales=scales),
+        Weights(encoder.name, of(encoder, scaled), IMAGENET, {**provenance, "licence": licence}, tap_scales=scales),
         Weights(behind.name, of(behind, scaled), IMAGENET, provenance),
     ]
 
@@ -129,7 +128,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True, help="folder for the files")
     parser.add_argument("--bits", type=int, help="of a weight below its filter's deviation (default: half precision)")
     parser.add_argument("--decoder-bits", type=int, help="those of the decoder (default: --bits)")
-    parser.add_argument("--credit", help="whose convolutions an encoder holds, and by which licence")
+    parser.add_argument("--licence", default="MIT", help="of an encoder that holds somebody's convolutions, and whose")
     parser.add_argument("--vgg", type=Path, help="VGG-19 as Keras saved it, a perceptual student's teacher")
     parser.add_argument("--photos", type=Path, nargs="+", default=[], help="large photographs that it learnt from")
     parser.add_argument(
@@ -139,7 +138,7 @@ def main() -> int:
     options = parser.parse_args()
     try:
         if read_run(options.run).get("model") in DECODERS:
-            made = segmentation(options.run, options.data, options.credit)
+            made = segmentation(options.run, options.data, options.licence)
         elif options.vgg is None:
             parser.error("--vgg is needed for a student of tools.training.perceptual")
         else:
