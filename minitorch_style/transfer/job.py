@@ -28,7 +28,7 @@ from minitorch_style.style.hypercolumns import hypercolumn_taps
 from minitorch_style.style.objective import Objective, shared_by
 from minitorch_style.style.tiled import Hire, TiledObjective, alone
 from minitorch_style.transfer.descent import Descent, scaled
-from minitorch_style.transfer.estimate import SAVING_SECONDS, Estimate, preparing_bytes, reading_room, scratch_bytes
+from minitorch_style.transfer.estimate import SAVING_SECONDS, Estimate, preparing_bytes, reading_room
 from minitorch_style.transfer.lent import Lent, lend
 from minitorch_style.transfer.memory import available_memory, require_memory
 from minitorch_style.transfer.painting import Planning, Repainting, untouched
@@ -79,6 +79,8 @@ class Job:
             notes.append(
                 f"the weights of {self.network.name} are untrained (seeded random filters): expect little style"
             )
+        last = self.stages[-1]
+        notes += last.notes if isinstance(last, Descent) else []
         steps = any(isinstance(node.layer, Binarize) for node in self.network.architecture.nodes)
         if steps and self.settings.method == "gram" and self.settings.optimizer in LINE_SEARCHES:
             notes.append(
@@ -124,7 +126,7 @@ def prepare(
     mask = _mask(settings, photo)
     stages = _stages(network, photo, lent, settings, start, mask, limit, hire)
     if settings.scratch is not None:
-        Scratch(settings.scratch).require(scratch_bytes(settings, 3 * photo.size[0] * photo.size[1]))
+        Scratch(settings.scratch).require(max(stage.scratch_bytes for stage in stages if isinstance(stage, Descent)))
     if client is not None:
         _require_workers(client, stages)
     estimates = tuple(stage.estimate() for stage in stages)
