@@ -24,6 +24,7 @@ from minitorch_style.kernels.blas import one_thread
 from minitorch_style.nn.layers import Binarize
 from minitorch_style.nn.registry import Architecture
 from minitorch_style.optimizers import IN_PARTS, LINE_SEARCHES, optimizer
+from minitorch_style.restroke.guide import Columns
 from minitorch_style.style.hypercolumns import hypercolumn_taps
 from minitorch_style.style.objective import Objective, shared_by
 from minitorch_style.style.tiled import Hire, TiledObjective, alone
@@ -34,10 +35,11 @@ from minitorch_style.transfer.memory import available_memory, require_memory
 from minitorch_style.transfer.painting import Planning, Repainting, untouched
 from minitorch_style.transfer.region import (
     QUICK_SEGMENTER,
-    fine_of,
     has_quick_segmenter,
+    likely_people,
     load_segmenter,
     person_probability,
+    somewhere,
 )
 from minitorch_style.transfer.settings import INITS, SEGMENTER, Settings
 from minitorch_style.transfer.stages import Stage
@@ -254,13 +256,14 @@ def _stages(
     return (planning, repainting) if settings.init in INITS else (repainting,)  # a picture that is there is the plan
 
 
-def _people(photo: Picture) -> Float32 | None:
+def _people(photo: Picture) -> Columns | None:
     """Where there are people, (H, W, 1) in [0, 1], by a small network; None if they are hardly anywhere. With plain
     kernels, which need not be compiled before the work has begun."""
     if not has_quick_segmenter():
         return None
     with one_thread():  # the same bits with any number of them
-        return fine_of(person_probability(photo.values, load_segmenter(QUICK_SEGMENTER)))
+        likely = likely_people(photo.values, load_segmenter(QUICK_SEGMENTER))
+    return likely if somewhere(likely) else None
 
 
 def _descents(
