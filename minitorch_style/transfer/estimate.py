@@ -102,12 +102,12 @@ def _numpy_temporaries(plan: TiledPlan) -> int:
 
 def held(network: Network, plan: TiledPlan, settings: Settings, tiled: bool, history: int) -> int:
     """Bytes that going down a loss takes beside the network: the plan's buffers, what the optimizer keeps with a `history` of
-    so many bytes, the photo's features and their difference to the picture's; and of a picture that is computed in tiles a
-    crop's pixels and gradient, and for an optimizer of whole arrays another picture and gradient."""
+    so many bytes, the photo's features; and of a picture that is computed in tiles a crop's pixels and gradient, and for an
+    optimizer of whole arrays another picture and gradient."""
     tiles, values = plan.tiles, math.prod(plan.tiles.size) * 3
     layers = settings.content_layers or network.architecture.content_layers
     features = sum(math.prod(tiles.shape(layer)) for layer in layers if layer in tiles.taps)
-    nbytes = plan.nbytes + values * OPTIMIZER_BYTES.get(settings.optimizer, 0) + history + 4 * 2 * features
+    nbytes = plan.nbytes + values * OPTIMIZER_BYTES.get(settings.optimizer, 0) + history + 4 * features
     if tiled:
         crops = 2 * math.prod(tiles.crop) * 3
         whole = 0 if settings.optimizer == IN_PARTS else 2 * values
