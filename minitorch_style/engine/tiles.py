@@ -105,7 +105,7 @@ class Tiles:
         nodes = architecture.until(self.tiled)
         fields = architecture.fields(nodes)
         # Every layer's windows then lie as in the whole picture. Behind a seam the squares do as well that fast kernels compute
-        # at a time, so that features have the same bits: no max-pool finds another of two like values the largest.
+        # at a time, so that nearly all features have the same bits.
         strides = [field.stride for field in fields.values()]
         if seam is not None:
             strides += [(SQUARE * rows, SQUARE * columns) for node in nodes for name in node.inputs
