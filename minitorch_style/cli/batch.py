@@ -7,6 +7,7 @@ import html
 import json
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -15,9 +16,9 @@ from minitorch_style.cli.cluster import add_cluster, connected
 from minitorch_style.cli.streams import say
 from minitorch_style.cli.stylize import add_reporting, add_settings, settings_of
 from minitorch_style.cli.threads import limited
-from minitorch_style.errors import ImageError, SettingsError, StyleError
+from minitorch_style.errors import ImageError, SettingsError, StyleError, TooLittleMemoryError, in_bytes
 from minitorch_style.files import require_apart, write_text
-from minitorch_style.image.io import Room, load_picture
+from minitorch_style.image.io import Room, load_picture, pixels_in
 from minitorch_style.image.sheet import contact_sheet, thumbnail_side
 from minitorch_style.image.writing import check_output, save_picture
 from minitorch_style.transfer.batch import Stylizer, Task, encoded_as, finished, found, sidecar, tasks, texts_of, write
@@ -160,7 +161,7 @@ class _Batch:
 
         texts_of_task = dict(todo)
         whole = 0
-        for done in painted(todo, self.settings, self.client):
+        for done in painted(todo, self.settings, self.client, self._share([task for task, _ in todo])):
             if done is None:
                 continue
             problem = done.problem
@@ -172,6 +173,27 @@ class _Batch:
                     problem = str(error)
             whole += 1
             self._note(done.task, problem, done.seconds, progress, whole)
+
+    def _share(self, todo: list[Task]) -> int | None:
+        """Bytes of memory for each of the workers of this machine; None for those of another. SettingsError if it is too
+        little for the largest picture."""
+        count: int | None = self.options.workers
+        limits = [limit for limit in (self.settings.max_memory, available_memory()) if limit is not None]
+        if count is None or not limits:
+            return None
+        share = min(limits) // count
+        largest = max(todo, key=lambda task: pixels_in(task.photo, self.settings.size))
+        try:
+            Stylizer(largest.painting, replace(self.settings, max_memory=share)).prepare(largest.photo)
+        except TooLittleMemoryError as error:
+            raise SettingsError(
+                f"{largest.photo}, with {in_bytes(share)} for each of {count} workers: {error}"
+            ) from error
+        except StyleError:
+            pass  # is told of that picture when it is its turn
+        if not self.options.quiet:
+            say(f"{count} workers with {in_bytes(share)} of memory each")
+        return share
 
     def _note(self, task: Task, problem: str, seconds: float, progress: _Progress, whole: int) -> None:
         """A task that is over: made, unless there is a problem."""

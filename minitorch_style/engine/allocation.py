@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from minitorch_style.kernels.buffers import LINE
@@ -23,15 +24,16 @@ class Lifetime:
         return self.first <= other.last and other.first <= self.last
 
 
-def arrange(lifetimes: list[Lifetime]) -> tuple[list[int], int]:
-    """(the offset of each, the size of the whole). Long lifetimes first, each at the lowest place that is free for all of it.
+def arrange(lifetimes: list[Lifetime], bottom: Collection[int] = ()) -> tuple[list[int], int]:
+    """(the offset of each, the size of the whole). Those whose numbers are to be at the `bottom` first, then long lifetimes,
+    each at the lowest place that is free for all of it.
 
     Those of a forward and backward pass lie within each other, so that long ones belong at the bottom of a stack: for every
     network here the whole is as large as what is needed at its busiest time («greedy by size» of Pisarchyk & Lee 2020 takes
     up to an eighth more)."""
     offsets = [0] * len(lifetimes)
     placed: list[int] = []
-    for index in sorted(range(len(lifetimes)), key=lambda number: lifetimes[number].rank):
+    for index in sorted(range(len(lifetimes)), key=lambda number: (number not in bottom, lifetimes[number].rank)):
         lifetime, start = lifetimes[index], 0
         for other in sorted((one for one in placed if lifetimes[one].meets(lifetime)), key=lambda one: offsets[one]):
             if start + lifetime.floats <= offsets[other]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from minitorch_style.arrays import Float32
 from minitorch_style.engine.allocation import Lifetime, arrange
 from minitorch_style.engine.steps import BARE, Border, Step
 from minitorch_style.kernels.api import KernelSet
-from minitorch_style.kernels.buffers import Buffer, aligned
+from minitorch_style.kernels.buffers import LINE, Buffer
 from minitorch_style.nn.layers import Shape
 
 
@@ -44,10 +45,13 @@ def survey(
 
 
 class Layout:
-    """Each value's place in one block of memory, and its gradient's. Step i runs at time i + 1, and back at `back(i)`;
-    what is never needed at one time may overlap. Nothing is allocated."""
+    """Each value's place in one block of memory of `floats`, and its gradient's. Step i runs at time i + 1, and back at
+    `back(i)`; what is never needed at one time may overlap. Nothing is allocated.
 
-    def __init__(self, values: Mapping[str, Value], tapped: frozenset[str], gradient: bool) -> None:
+    A `source` that others write, and whose gradient they read, between the plan's runs is at the bottom, and so is the
+    gradient: beyond the first `lasting` floats all is free then."""
+
+    def __init__(self, values: Mapping[str, Value], tapped: frozenset[str], gradient: bool, source: str | None) -> None:
         self._places: dict[tuple[str, bool], int] = {}
         self._geometries: list[tuple[Shape, int, int]] = []
         lifetimes: list[Lifetime] = []
@@ -73,11 +77,13 @@ class Layout:
             if gradient:
                 until = back(made) if made >= 0 else end
                 place(name, True, value.grad_border, back(max(readers, default=made)), until)
-        self._offsets, self.floats = arrange(lifetimes)
+        lasting = [number for (name, _), number in self._places.items() if name == source]
+        self._offsets, self.floats = arrange(lifetimes, lasting)
+        until = max((self._offsets[number] + lifetimes[number].floats for number in lasting), default=0)
+        self.lasting = -(-until // LINE) * LINE
 
-    def allocate(self) -> list[Buffer]:
-        """The buffers, in one new block of memory; `number` tells which is which."""
-        memory = aligned(self.floats)
+    def allocate(self, memory: Float32) -> list[Buffer]:
+        """The buffers, in a block of memory; `number` tells which is which."""
         placed = zip(self._geometries, self._offsets, strict=True)
         return [Buffer(*geometry, memory[offset:]) for geometry, offset in placed]
 

@@ -70,11 +70,12 @@ class Network:
         gradient: bool = True,
         algorithms: Mapping[str, str] | None = None,
         since: str | None = None,
+        over: Plan | None = None,
     ) -> Plan:
         """The plan for pictures of `size` (height, width); `algorithms` forces one for named convolutions, `since` is the
-        node that it begins behind."""
+        node that it begins behind, `over` the plan in whose memory it lies."""
         return Plan(self.architecture, self.parameters, self.normalization, size, taps, self.kernels, gradient,
-                    algorithms, since)  # fmt: skip
+                    algorithms, since, over)  # fmt: skip
 
     def features(self, pixels: Float32, taps: Iterable[str]) -> dict[str, Float32]:
         """{tap: (H', W', C) float32} of `pixels`, (H, W, 3) RGB in [0, 1]. ShapeError, SettingsError as for Plan."""

@@ -21,7 +21,7 @@ from minitorch_style.engine.lowering import Graph, lower
 from minitorch_style.engine.steps import AffineStep, Step
 from minitorch_style.errors import ShapeError
 from minitorch_style.kernels.api import KernelSet
-from minitorch_style.kernels.buffers import Buffer, Gate
+from minitorch_style.kernels.buffers import Buffer, Gate, aligned
 from minitorch_style.nn.architecture import InputNormalization
 from minitorch_style.nn.layers import Shape
 from minitorch_style.nn.registry import INPUT, Architecture
@@ -72,7 +72,8 @@ class Plan:
     most), `nbytes` (of its buffers, indices and packed weights, known before any is allocated).
 
     With `since` it begins behind that node, through which all that follows must see the picture (`Architecture.necks`): the
-    node's output for pictures of this size takes the place of pixels.
+    node's output for pictures of this size takes the place of pixels. The plan that gives it that output, and takes its
+    gradient, may lie `over` it, in the same memory: neither runs while what the other has made is wanted.
 
     Raises ShapeError if the picture is too small for a layer, SettingsError for unknown taps, UnsupportedError if a
     forced algorithm cannot compute a layer it is named for.
@@ -89,6 +90,7 @@ class Plan:
         gradient: bool = True,
         algorithms: Mapping[str, str] | None = None,
         since: str | None = None,
+        over: Plan | None = None,
     ) -> None:
         self.architecture, self.size, self.kernels, self.gradient = architecture, size, kernels, gradient
         self.taps = architecture.require_taps(taps)
@@ -109,7 +111,11 @@ class Plan:
         self.steps = lower(Graph(nodes, shapes, needed, kernels, gradient, tapped, algorithms or {}, [*first]))
         self._source = PIXELS if since is None else since
         self._values = survey(self._source, self.steps, shapes, tapped, kernels)
-        self._layout = Layout(self._values, tapped, gradient)
+        self._layout = Layout(self._values, tapped, gradient, since)
+        self._over, self._lent = over, 0
+        if over is not None:
+            over._lent = max(over._lent, self._layout.floats)
+        self._memory: Float32 | None = None
         self._buffers: list[Buffer] | None = None
         self._forward: list[_Forward] = []
         self._backward: list[_Backward] = []
@@ -118,13 +124,27 @@ class Plan:
         return Plan, self._made_of
 
     @property
-    def nbytes(self) -> int:
+    def working_bytes(self) -> int:
+        """What it goes through, also in the memory of another."""
         return 4 * self._layout.floats + sum(step.nbytes for step in self.steps)
+
+    @property
+    def nbytes(self) -> int:
+        floats = 0 if self._over is not None else max(self._layout.floats, self._layout.lasting + self._lent)
+        return 4 * floats + sum(step.nbytes for step in self.steps)
+
+    def _block(self) -> Float32:
+        """The memory that its buffers lie in."""
+        if self._over is not None:
+            return self._over._block()[self._over._layout.lasting :]
+        if self._memory is None:
+            self._memory = aligned(max(self._layout.floats, self._layout.lasting + self._lent))
+        return self._memory
 
     def _allocated(self) -> list[Buffer]:
         """All buffers; with them, when they are made, what `run` and `run_back` go through."""
         if self._buffers is None:
-            self._buffers = self._layout.allocate()
+            self._buffers = self._layout.allocate(self._block())
             self._forward = [
                 _Forward(step, [self._buffer(name) for name in step.inputs], self._buffer(step.output))
                 for step in self.steps

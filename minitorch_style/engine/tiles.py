@@ -105,7 +105,7 @@ class Tiles:
         nodes = architecture.until(self.tiled)
         fields = architecture.fields(nodes)
         # Every layer's windows then lie as in the whole picture. Behind a seam the squares do as well that fast kernels compute
-        # at a time, so that features have the same bits: no max-pool finds another of two like values the largest.
+        # at a time, so that nearly all features have the same bits.
         strides = [field.stride for field in fields.values()]
         if seam is not None:
             strides += [(SQUARE * rows, SQUARE * columns) for node in nodes for name in node.inputs
@@ -179,14 +179,14 @@ class Tiles:
 
 
 class TiledPlan:
-    """One plan that goes through all tiles of a picture, and behind a seam a `deep` one for the whole. `nbytes` are those
-    of both."""
+    """One plan that goes through all tiles of a picture, and behind a seam a `deep` one for the whole, in the same memory:
+    what the tiles' plan has made of the last one is gone when that runs. `nbytes` are those of both."""
 
     def __init__(self, network: Network, tiles: Tiles, gradient: bool = True) -> None:
         self.tiles = tiles
         upper = replace(network, architecture=tiles.upper(network.architecture))
-        self.plan: Plan = upper.plan(tiles.crop, tiles.tiled, gradient)
         self.deep = None if tiles.seam is None else network.plan(tiles.size, tiles.deep, gradient, since=tiles.seam)
+        self.plan: Plan = upper.plan(tiles.crop, tiles.tiled, gradient, over=self.deep)
 
     @property
     def nbytes(self) -> int:
@@ -194,9 +194,15 @@ class TiledPlan:
 
     @property
     def macs(self) -> int:
-        """Multiply-adds of a loss and its gradient: tiles but for one go forward a second time to go back."""
+        """Multiply-adds of a loss and its gradient."""
         tiled, deep = (sum(step.macs for step in plan.steps) if plan else 0 for plan in (self.plan, self.deep))
-        return (3 * len(self.tiles.tiles) - 1) * tiled + 2 * deep
+        return self.passes * tiled + 2 * deep
+
+    @property
+    def passes(self) -> int:
+        """How often a loss and its gradient go through a tile: each goes forward a second time to go back, but for the last
+        where nothing has come between."""
+        return 3 * len(self.tiles.tiles) - (self.deep is None)
 
     def run(self, pixels: Float32) -> Iterator[Tile]:
         """Each tile, once the plan has computed its features. `pixels` (H, W, 3) are the whole picture's."""

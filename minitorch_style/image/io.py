@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -126,6 +127,17 @@ def read_picture(file: BinaryIO, name: str, size: int | None = None, room: Room 
                 return _picture(image, full, name, size, room)
         except UnidentifiedImageError as error:
             raise ImageError(f"{name}: {advice(head, _formats())}") from error
+
+
+def pixels_in(path: str | os.PathLike[str], size: int | None = None) -> int:
+    """How many pixels `load_picture` would give, by the file's header; 0 where that does not tell."""
+    if PILLOW:
+        with suppress(ImageError, OSError, ValueError), Path(path).open("rb") as file, _decoding(f"{path}"):
+            head = file.read(HEAD)
+            file.seek(0)
+            with _opened(file, head) as image:
+                return math.prod(reduced_size((image.height, image.width), size))
+    return 0
 
 
 def picture_of_image(image: Image.Image, name: str, size: int | None = None, room: Room = USUAL) -> Picture:

@@ -27,7 +27,7 @@ from minitorch_style.kernels import vector_ops
 from minitorch_style.kernels.api import VectorOps
 from minitorch_style.optimizers.base import Function, State, Stop, tracked
 
-HISTORY = 14
+HISTORY = 14  # pairs of a step and a gradient change
 Zeros = Callable[..., Any]  # (shape, dtype, like=array)
 ARMIJO, CURVATURE = 1e-4, 0.9  # the constants c₁ and c₂ of the Wolfe conditions
 LINE_SEARCH_STEPS = 20
@@ -40,7 +40,8 @@ class History:
 
     Rows 2k and 2k + 1 of `vectors`, in bfloat16, are direction d and gradient change y of slot k. The step s is that
     direction times its length, which `factors` holds, so that no step is ever written. `products` are those of s and y,
-    `slopes` those of s and y with the gradient. Slots fill up from the first, and only rows that are filled are read.
+    `slopes` those of s and y with the gradient. Slots fill up from the first, and only rows that are filled are read: with
+    as many `pairs` as iterations it is as good as any longer one.
     """
 
     scale: float  # of gradients
@@ -54,19 +55,24 @@ class History:
 
     def __post_init__(self) -> None:
         slots = {*self.order, self.slot}
-        if len(set(self.order)) != len(self.order) or not slots <= set(range(HISTORY)):
-            raise StyleError(f"a history of {HISTORY} steps has no slots {self.order} and {self.slot}")
+        if len(set(self.order)) != len(self.order) or not slots <= set(range(self.pairs)):
+            raise StyleError(f"a history of {self.pairs} steps has no slots {self.order} and {self.slot}")
+
+    @property
+    def pairs(self) -> int:
+        """How many it holds at most."""
+        return int(self.vectors.shape[0]) // 2
 
     @classmethod
-    def at(cls, gradient: Float32, scale: float, zeros: Zeros = np.zeros) -> History:
+    def at(cls, gradient: Float32, scale: float, zeros: Zeros = np.zeros, pairs: int = HISTORY) -> History:
         """The empty one, at a start with this gradient, (n,); `zeros` makes the long arrays in which it grows."""
         history = cls(
             scale=float(np.float32(scale)),
-            vectors=zeros((2 * HISTORY, gradient.size), np.uint16, like=gradient),
+            vectors=zeros((2 * pairs, gradient.size), np.uint16, like=gradient),
             fresh=np.zeros((2, gradient.size), np.float32, like=gradient),
-            factors=np.ones(2 * HISTORY),
-            products=np.zeros((2 * HISTORY,) * 2),
-            slopes=np.zeros(2 * HISTORY),
+            factors=np.ones(2 * pairs),
+            products=np.zeros((2 * pairs,) * 2),
+            slopes=np.zeros(2 * pairs),
         )
         np.multiply(gradient, np.float32(scale), out=history.fresh[0])
         return history
@@ -102,7 +108,7 @@ class History:
         """−H·g, until the next update, and its slope, ⟨g, −H·g⟩. It takes the place of the oldest direction where no slot
         is free, so it must lead to an `update` or a `clear`."""
         out = self.newton(ops)
-        free = [slot for slot in range(HISTORY) if slot not in self.order]
+        free = [slot for slot in range(self.pairs) if slot not in self.order]
         if free:
             self.slot = free[0]
         else:
@@ -145,15 +151,26 @@ class History:
 
 
 @dataclass
-class _Point:
-    """A point of the line search: step length, loss, slope along the line, pixels, gradient (unscaled; not held by the
-    point that a search starts from, as the history has it)."""
+class _Bound:
+    """An end of the bracket of the line search: step length, loss, slope along the line."""
 
     length: float
     loss: float
     slope: float
+
+
+@dataclass
+class _Point(_Bound):
+    """A point that the search may lead to: pixels, gradient (unscaled; not held by the point that a search starts from, as
+    the history has it)."""
+
     pixels: Float32
     gradient: Float32 | None = None
+
+    @property
+    def bound(self) -> _Bound:
+        """Without what is as long as a picture."""
+        return _Bound(self.length, self.loss, self.slope)
 
 
 def _guess(loss: float, slope: float) -> float:
@@ -161,7 +178,7 @@ def _guess(loss: float, slope: float) -> float:
     return min(1.0, 2 * loss / -slope) if loss > 0 else 1.0
 
 
-def _between(low: _Point, high: _Point) -> float:
+def _between(low: _Bound, high: _Bound) -> float:
     """The minimum of the cubic through two points and slopes, kept away from the ends; the middle where there is none."""
     width = high.length - low.length
     d1 = low.slope + high.slope - 3 * (high.loss - low.loss) / width
@@ -197,20 +214,22 @@ def _line_search(
     def too_high(point: _Point) -> bool:
         return point.loss > start.loss + ARMIJO * point.length * start.slope
 
-    low, high, length = start, None, first
+    low, length = start, first
+    high: _Bound | None = None
     for _ in range(LINE_SEARCH_STEPS):
         point = at(length)
         if too_high(point) or (low is not start and point.loss >= low.loss):
-            high = point
+            high = point.bound
         elif abs(point.slope) <= -CURVATURE * start.slope:
             return point
         else:
             if high is None:
                 if point.slope >= 0:
-                    high = low
+                    high = low.bound
             elif point.slope * (high.length - low.length) >= 0:
-                high = low
+                high = low.bound
             low = point
+        del point  # before the next one is made
         if high is None:
             length = 4 * length
         elif abs(high.length - low.length) <= 1e-9 * max(high.length, low.length):
@@ -230,13 +249,13 @@ class LBFGSState(State):
 
 
 class LBFGS:
-    """`vectors` does the algebra on the history: by default the fastest there is. `zeros` makes the history, as NumPy's
-    function does, in memory or elsewhere."""
+    """`vectors` does the algebra on the history: by default the fastest there is. `zeros` makes the history, of so many
+    `pairs`, as NumPy's function does, in memory or elsewhere."""
 
     State = LBFGSState
 
-    def __init__(self, vectors: VectorOps | None = None, zeros: Zeros = np.zeros) -> None:
-        self._vectors, self._zeros = vectors, zeros
+    def __init__(self, vectors: VectorOps | None = None, zeros: Zeros = np.zeros, pairs: int = HISTORY) -> None:
+        self._vectors, self._zeros, self._pairs = vectors, zeros, pairs
 
     @cached_property
     def ops(self) -> VectorOps:
@@ -253,7 +272,7 @@ class LBFGS:
             iterations=0,
             scale=scale,
             scaled_loss=scale * loss,
-            history=History.at(gradient.reshape(-1), scale, self._zeros),
+            history=History.at(gradient.reshape(-1), scale, self._zeros, self._pairs),
             **watched.seen(),
         )
 

@@ -20,8 +20,8 @@ from minitorch_style.restroke.guide import Columns, assembled, bands
 from minitorch_style.restroke.paintings import Palette
 
 CHROMA = 0.4  # the part of a change in color that goes with a change in light
-ROWS = 64  # that are sharpened at once, or take over the matches of a coarser picture
-BAND = 1 << 14  # patches that are searched for at once, so that their numbers take little memory
+ROWS = 64  # that are sharpened, or counted, at once
+BAND = 1 << 14  # patches that are searched for, or inherited, at once, so that their numbers take little memory
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,9 @@ def _finer(coarse: Matched, fine: Palette, shape: tuple[int, ...]) -> Field:
         np.clip(at // 2, radius, size - 1 + radius) for at, size in zip((y, x), coarse.field.shape, strict=True)
     )
     down, right = (at - 2 * parent - radius for at, parent in ((y, parent_y), (x, parent_x)))
-    for top in range(0, shape[0], ROWS):
-        here = np.s_[top : top + ROWS]
+    rows = max(1, BAND // shape[1])
+    for top in range(0, shape[0], rows):
+        here = np.s_[top : top + rows]
         parents = coarse.field[parent_y[here, None] - radius, parent_x - radius]
         corner_y, corner_x = np.divmod(parents, np.int32(coarse.width))
         which = np.searchsorted(starts, corner_y, "right") - 1
@@ -66,9 +67,17 @@ def _closer(coarse: Matched, fine: Palette, shape: tuple[int, ...]) -> Field:
     above, left = (
         np.clip(at - off, 0, size - 1).astype(np.int32) for at, size in zip((y, x), coarse.field.shape, strict=True)
     )
-    moved = (y - above)[:, None] * coarse.width + (x - left)
-    found: Field = coarse.field[above[:, None], left] + moved.astype(np.int32)
+    found: Field = np.empty(shape, np.int32)
+    for row in range(shape[0]):
+        found[row] = coarse.field[above[row], left] + (y[row] - above[row]) * coarse.width + (x - left)
     return found
+
+
+def inherited(coarser: Matched, palette: Palette, size: tuple[int, int]) -> Field:
+    """What the patches of a canvas of `size` (H, W) begin with after a `coarser` one, half as large or with larger
+    patches."""
+    below = _finer if palette.side == coarser.side else _closer
+    return below(coarser, palette, (size[0] - palette.side + 1, size[1] - palette.side + 1))
 
 
 class Canvas:
@@ -86,25 +95,20 @@ class Canvas:
         rounds: int,
         occurrence: float,
         active: npt.NDArray[np.bool_] | None = None,
-        coarser: Matched | None = None,
+        field: Field | None = None,
     ) -> None:
         """`target` T (H, W, 3) is what is to be painted at `size` (H, W), in so many `rounds`; it counts `guidance` μ (H, W, 1)
         times as much as what has been painted, and `occurrence` λ is what a patch of the palette costs that is often
-        used. Every `step`-th row and column is searched for. Only patches that are `active` are painted. It begins with
-        those of a `coarser` canvas, half as large or with larger patches."""
+        used. Every `step`-th row and column is searched for. Only patches that are `active` are painted. `field` is what
+        they begin with (`inherited`)."""
         self.size, self.target, self.guidance = size, target, guidance
         self.palette, self.kernels, self.step = palette, kernels, step
         self.rounds, self.occurrence, self.active = rounds, occurrence, active
         shape = size[0] - palette.side + 1, size[1] - palette.side + 1
-        self.matched = coarser is not None
+        self.matched = field is not None
         self.weights = np.ones(shape, np.float32)
-        if coarser is None:
-            self.field = np.zeros(shape, np.int32)
-            self.picture = assembled(self.target, self.size)
-        else:
-            below = _finer if palette.side == coarser.side else _closer
-            self.field = below(coarser, palette, shape)
-            self.picture = self._vote()
+        self.field = np.zeros(shape, np.int32) if field is None else field
+        self.picture = assembled(self.target) if field is None else self._vote()
 
     def left(self) -> Matched:
         """For a finer canvas to begin with."""
@@ -128,15 +132,15 @@ class Canvas:
         """How far each patch is from its match: Σ (wanted − match)²."""
         return self.kernels.distances(self._mixed(), self.palette.pixels, self.field, self.palette.side)
 
-    def round(self, free: npt.NDArray[np.bool_] | None = None) -> None:
+    def round(self, free: npt.NDArray[np.bool_] | None = None, fleeting: bool = False) -> None:
         """Matches, weights and picture anew; only patches that are `free` may change their match (default: all). The matches
-        are written over."""
+        are written over, and so is the picture where it is `fleeting`: nobody else holds it."""
         palette, kernels = self.palette, self.kernels
         wanted = self.active
         if free is not None:
             wanted = free if wanted is None else free & wanted
         del self.weights  # there may not be memory for all of these at once
-        mixed = self._mixed()
+        mixed = self._mixed(fleeting)
         del self.picture  # whoever has been shown it may hold it
         distance = np.empty(self.field.shape, np.float32)
         penalty = palette.penalty(self._counts() if self.matched else None, self.occurrence)
@@ -156,11 +160,12 @@ class Canvas:
         self.weights = self._weights(distance)
         self.picture = self._vote()
 
-    def _mixed(self) -> Float32:
-        """What matches are searched for: between the picture as it stands and what is to be painted."""
-        mixed = roomy((*self.size, 3), SLACK)
+    def _mixed(self, over: bool = False) -> Float32:
+        """What matches are searched for: between the picture as it stands and what is to be painted; written `over` the
+        picture if so wanted."""
+        mixed = self.picture if over else roomy((*self.size, 3), SLACK)
         for columns in bands(self.size[1]):
-            here, picture = mixed[:, columns], self.picture[:, columns]
+            here, picture = mixed[:, columns], self.picture[:, columns].copy()
             np.subtract(self.target[columns], picture, out=here)
             guidance = self.guidance[columns]
             here *= guidance / (1 + guidance)
@@ -224,7 +229,13 @@ class Canvas:
             picture[...] = (picture + light + np.float32(CHROMA) * (change - light)).clip(0, 1)
 
     def _counts(self) -> npt.NDArray[np.int64]:
-        return self.palette.counts(self.field if self.active is None else self.field[self.active])
+        if self.active is None:
+            return self.palette.counts(self.field)
+        counts = np.zeros(len(self.palette.fair), np.int64)
+        for top in range(0, len(self.field), ROWS):
+            here = np.s_[top : top + ROWS]
+            counts += self.palette.counts(self.field[here][self.active[here]])
+        return counts
 
     def _weights(self, distance: Float32) -> Float32:
         """Makes of the distances weights, exp(−D/σ), σ half the median D, so that what fits worse has less to say; 0 where
@@ -241,7 +252,9 @@ class Canvas:
 
     def _vote(self) -> Float32:
         """The picture as its patches vote for it; the guide where none does, for not all need be painted."""
-        picture = np.empty((*self.size, 3), np.float32) if self.active is None else assembled(self.target, self.size)
+        picture = roomy((*self.size, 3), SLACK)
+        if self.active is not None:
+            assembled(self.target, picture)
         self.kernels.vote(self.palette.pixels, self.field, self.weights, self.palette.side, 0, picture)
         return picture
 

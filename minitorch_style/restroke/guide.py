@@ -32,7 +32,10 @@ def bands(width: int) -> Iterator[slice]:
 
 
 class Columns(Protocol):
-    """A picture of which any columns can be had, (H, w, C)."""
+    """A picture (H, W, C) of which any columns can be had, (H, w, C)."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
 
     def __getitem__(self, columns: slice) -> Float32: ...
 
@@ -43,6 +46,10 @@ class Held:
 
     pixels: Float32
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.pixels.shape
+
     def __getitem__(self, columns: slice) -> Float32:
         return self.pixels[:, columns]
 
@@ -50,13 +57,18 @@ class Held:
 class Enlarged:
     """A small picture at another size (height, width), of which any columns are made when they are needed."""
 
-    def __init__(self, pixels: Pixels, size: tuple[int, int]) -> None:
-        self._height, self._across = size[0], resized(pixels, (pixels.shape[0], size[1]))
+    def __init__(self, pixels: Pixels, size: tuple[int, int], how: str = "bicubic") -> None:
+        self.shape = (*size, pixels.shape[2])
+        self._across, self._how = resized(pixels, (pixels.shape[0], size[1]), how), how
 
     def __getitem__(self, columns: slice) -> Float32:
         """(H, w, C)."""
         across = np.ascontiguousarray(self._across[:, columns])
-        return resized(across, (self._height, across.shape[1]))
+        return resized(across, (self.shape[0], across.shape[1]), self._how)
+
+
+def columns_of(picture: Float32 | Columns) -> Columns:
+    return Held(picture) if isinstance(picture, np.ndarray) else picture
 
 
 class Guide:
@@ -64,10 +76,11 @@ class Guide:
     or one for each pixel, (H, W, 1). 0 leaves the plan as it is, above 1 edges look embossed. Where `fine` (H, W, 1) is
     1, κ is `FINE_DETAIL`."""
 
-    def __init__(self, plan: Pixels, photo: Pixels, detail: Float32, fine: Float32 | None = None) -> None:
+    def __init__(self, plan: Pixels, photo: Pixels, detail: Float32, fine: Columns | None = None) -> None:
         if plan.ndim != 3 or plan.shape[2] != 3 or photo.ndim != 3 or photo.shape[2] != 3:
             raise ShapeError(f"expected pixels (height, width, 3), got a plan {plan.shape} and a photo {photo.shape}")
         self.size = size = photo.shape[0], photo.shape[1]
+        self.shape = photo.shape
         if detail.ndim and detail.shape != (*size, 1):
             raise ShapeError(f"detail for each pixel of a photo {size} must be {(*size, 1)}, is {detail.shape}")
         self._photo, self._detail, self._fine = photo, detail, fine
@@ -85,15 +98,15 @@ class Guide:
         """T in these columns, (H, w, 3)."""
         detail = self._detail[:, columns] if self._detail.ndim else self._detail
         if self._fine is not None:
-            detail = detail + self._fine[:, columns] * (FINE_DETAIL - detail)
+            detail = detail + self._fine[columns] * (FINE_DETAIL - detail)
         wanted = self._plan[columns] + detail * (self._luminance(columns) - self._blurred[columns])
         return np.clip(wanted, 0, 1, out=wanted)
 
 
-def assembled(picture: Columns, size: tuple[int, int]) -> Float32:
-    """A copy of all of a picture of `size`, (H, W, 3)."""
-    made = np.empty((*size, 3), np.float32)
-    for columns in bands(size[1]):
+def assembled(picture: Columns, out: Float32 | None = None) -> Float32:
+    """A copy of all of a picture, (H, W, C)."""
+    made = np.empty(picture.shape, np.float32) if out is None else out
+    for columns in bands(picture.shape[1]):
         made[:, columns] = picture[columns]
     return made
 
@@ -109,6 +122,7 @@ class Guidance:
         self._mean = Enlarged(resized(light, small), size)
         np.square(light, out=light)
         self._square = Enlarged(resized(light, small), size)
+        self.shape = (*size, 1)
         self._most, self._calm = most, calm
 
     def __getitem__(self, columns: slice) -> Float32:

@@ -12,10 +12,11 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from minitorch_style.arrays import Float32, Pixels
 from minitorch_style.errors import SettingsError, ShapeError, StyleError
+from minitorch_style.image.io import to_bytes
 from minitorch_style.image.resize import floats, resized
 from minitorch_style.kernels.patches import Field, PatchKernels, patch_kernels
-from minitorch_style.restroke.canvas import Canvas, Matched
-from minitorch_style.restroke.guide import Columns, Guidance, Guide, Held, assembled, bands, scaled
+from minitorch_style.restroke.canvas import Canvas, Matched, inherited
+from minitorch_style.restroke.guide import Columns, Guidance, Guide, Held, assembled, bands, columns_of, scaled
 from minitorch_style.restroke.paintings import Paintings
 from minitorch_style.values import Arrays, from_arrays, to_arrays
 
@@ -81,7 +82,7 @@ class Round:
     levels: int
     number: int
     rounds: int
-    picture: Float32
+    picture: Pixels
     state: Callable[[], Arrays] | None = None  # all that is needed to go on from here, until the next round
 
 
@@ -135,7 +136,7 @@ def _to_paint(
     """(size, target, guidance) of the levels from the `first` on, the coarsest at the end. The finest target, which would
     take most of the memory, is made of the guide again and again."""
     found: list[tuple[tuple[int, int], Columns, Guidance]] = []
-    finest = assembled(guide, guide.size)
+    finest = assembled(guide)
     for level in reversed(range(first, halvings + 1)):
         here = scaled(guide.size, halvings - level)
         pixels = resized(finest, here)
@@ -152,7 +153,7 @@ def canvases(
     strokes: Strokes,
     kernels: PatchKernels,
     mask: Float32 | None = None,
-    fine: Float32 | None = None,
+    fine: Float32 | Columns | None = None,
     first: int = 0,
 ) -> Iterator[Canvas]:
     """The picture at each level, from the coarsest or the `first`, and at last with the smaller patches of what is `fine`;
@@ -163,45 +164,50 @@ def canvases(
     for name, given in (("mask", mask), ("fine", fine)):
         if given is not None and given.shape != (*size, 1):
             raise ShapeError(f"{name} of a photo {size} must be {(*size, 1)}, is {given.shape}")
-    guide = Guide(plan, photo, np.asarray(strokes.detail, np.float32), fine)
+    eyes = None if fine is None else columns_of(fine)
+    guide = Guide(plan, photo, np.asarray(strokes.detail, np.float32), eyes)
     halvings = _halvings(size, paintings, strokes.side)
     to_paint = _to_paint(guide, strokes, halvings, first)
     coarser: Matched | None = None
     for level in range(first, halvings + 1):
         here, target, guidance = to_paint.pop()
         step, keys = steps_of(here)
+        palette = paintings.at(halvings - level, strokes.side, keys, kernels)
+        field, coarser = None if coarser is None else inherited(coarser, palette, here), None
         canvas = Canvas(
             here,
             target,
             guidance,
-            paintings.at(halvings - level, strokes.side, keys, kernels),
+            palette,
             kernels,
             step=step,
             rounds=int(_of_level(strokes.rounds, level, halvings + 1)),
             occurrence=strokes.occurrence,
-            active=_active(mask, here, strokes.side),
-            coarser=coarser,
+            active=None if mask is None else _active(Held(resized(mask, here)), strokes.side),
+            field=field,
         )
-        coarser = None
+        del palette, field
         yield canvas
         coarser = canvas.left()
         del canvas  # with its palette: there may not be memory for this and the next
-    if fine is not None:
+    if eyes is not None:
         side = strokes.fine_side
         step, keys = steps_of(size)
+        palette = paintings.at(0, side, keys, kernels)
+        field, coarser = None if coarser is None else inherited(coarser, palette, size), None
         canvas = Canvas(
             size,
             guide,
             Held(np.broadcast_to(np.float32(FINE_GUIDANCE), (*size, 1))),
-            paintings.at(0, side, keys, kernels),
+            palette,
             kernels,
             step=step,
             rounds=FINE_ROUNDS,
             occurrence=strokes.occurrence,
-            active=_active(fine if mask is None else fine * mask, size, side),
-            coarser=coarser,
+            active=_active(eyes, side, mask),
+            field=field,
         )
-        coarser = None
+        del palette, field
         yield canvas
 
 
@@ -211,32 +217,38 @@ def repaint(
     paintings: Paintings,
     strokes: Strokes | None = None,
     mask: Float32 | None = None,
-    fine: Float32 | None = None,
+    fine: Float32 | Columns | None = None,
     kernels: PatchKernels | None = None,
     state: Arrays | None = None,
 ) -> Iterator[Round]:
     """Repaints `plan` (any size) at the size of `photo` (H, W, 3), round by round; the last one's picture is the result.
     Where `mask` (H, W, 1) is 0 the photo stays; nothing is searched there. Where `fine` (H, W, 1) is 1, on faces, smaller
-    patches and more of the photo's detail are used at the end. With the `state` of a round, on from there to the same
-    bits. ShapeError if a picture is smaller than a patch, StyleError for a state of another one."""
+    patches and more of the photo's detail are used at the end; on the way there pictures are bytes. With the `state` of a
+    round, on from there to the same bits. ShapeError if a picture is smaller than a patch, StyleError for a state of another
+    one."""
     strokes, kernels = strokes or Strokes(), kernels or patch_kernels()
     size = photo.shape[0], photo.shape[1]
     levels = _halvings(size, paintings, strokes.side) + (1 if fine is None else 2)
     before = None if state is None else from_arrays(_Done, state)
     begun, whole = (0, None) if before is None else (before.level, before.whole)
-    _check_begun(begun, whole, levels, fine, photo.shape)
+    _check_begun(begun, whole, levels, fine is not None, photo.shape)
     level = begun
     for canvas in canvases(plan, photo, paintings, strokes, kernels, mask, fine, begun):  # `enumerate` would hold them
         level += 1
-        finest, done = canvas.size == size, 0
+        finest, done, fleeting = canvas.size == size, 0, whole is not None
         if before is not None:
             canvas.restore(before.picture, before.field, before.weights)
-            done, before, state = before.rounds, None, None
+            done, before, state, fleeting = before.rounds, None, None, False
         for number in range(done + 1, canvas.rounds + 1):
-            canvas.round()
-            if finest and number == canvas.rounds:
+            canvas.round(fleeting=fleeting)
+            last = number == canvas.rounds
+            if finest and last:
                 canvas.sharpen(strokes.sharpness)
-            picture = canvas.picture if whole is None or fine is None else mixed(whole, canvas.picture, fine)
+            picture: Pixels = canvas.picture
+            if whole is not None and fine is not None:
+                # There may be no memory for a third picture in floats.
+                picture, fleeting = canvas.picture if last else np.empty(photo.shape, np.uint8), True
+                _mix(whole, canvas.picture, fine, picture)
             now = _Done(level - 1, number, canvas.picture, canvas.field, canvas.weights, whole)
             shown = picture if mask is None else mixed(photo, picture, mask)
             yield Round(level, levels, number, canvas.rounds, shown, partial(to_arrays, now))
@@ -246,33 +258,42 @@ def repaint(
         del canvas
 
 
-def _check_begun(level: int, whole: Float32 | None, levels: int, fine: Float32 | None, shape: tuple[int, ...]) -> None:
+def _check_begun(level: int, whole: Float32 | None, levels: int, fine: bool, shape: tuple[int, ...]) -> None:
     """StyleError unless a state of this level (from 0) is one of a picture of `shape` in so many levels."""
     if not 0 <= level < levels:
         raise StyleError(f"of {levels} levels there is none of number {level}")
-    last = fine is not None and level == levels - 1
+    last = fine and level == levels - 1
     fits = whole is not None and whole.shape == shape and whole.dtype == np.float32
     if not (fits if last else whole is None):
         raise StyleError(f"level {level} of {levels} does not begin with this picture")
 
 
-def mixed(below: Pixels, above: Float32, share: Float32) -> Float32:
+def mixed(below: Pixels, above: Pixels, share: Float32 | Columns) -> Float32:
     """As much of `above` (H, W, 3) as `share` says, the rest of `below`; both may have other sizes."""
-    size, made = (above.shape[0], above.shape[1]), np.empty_like(above)
-    below = below if below.shape[:2] == size else resized(below, size)
-    share = resized(share, size) if share.shape[:2] not in (size, (1, 1)) else np.broadcast_to(share, (*size, 1))
-    for here in bands(size[1]):
-        under = floats(below[:, here])
-        made[:, here] = under + share[:, here].clip(0, 1) * (above[:, here] - under)
+    made = np.empty(above.shape, np.float32)
+    _mix(below, above, share, made)
     return made
 
 
-def _active(mask: Float32 | None, size: tuple[int, int], side: int) -> npt.NDArray[np.bool_] | None:
-    """Which patches of a picture touch what is to be painted."""
-    if mask is None:
-        return None
-    painted = resized(mask, size)[..., 0] > 1e-3
-    columns = np.any(sliding_window_view(painted, side, 1), 2)
+def _mix(below: Pixels, above: Pixels, share: Float32 | Columns, out: Pixels) -> None:
+    """Likewise into `out`, which may be `above`, or bytes."""
+    size = above.shape[0], above.shape[1]
+    below = below if below.shape[:2] == size else resized(below, size)
+    if isinstance(share, np.ndarray):
+        share = resized(share, size) if share.shape[:2] not in (size, (1, 1)) else np.broadcast_to(share, (*size, 1))
+    shares = columns_of(share)
+    for here in bands(size[1]):
+        under = floats(below[:, here])
+        made = under + shares[here].clip(0, 1) * (floats(above[:, here]) - under)
+        out[:, here] = to_bytes(made) if out.dtype == np.uint8 else made
+
+
+def _active(painted: Columns, side: int, mask: Float32 | None = None) -> npt.NDArray[np.bool_]:
+    """Which patches of a picture touch what is to be painted, where the `mask` of the same size, (H, W, 1), allows it."""
+    some = np.empty(painted.shape[:2], bool)
+    for here in bands(painted.shape[1]):
+        some[:, here] = (painted[here] if mask is None else painted[here] * mask[:, here])[..., 0] > 1e-3
+    columns = np.any(sliding_window_view(some, side, 1), 2)
     touched: npt.NDArray[np.bool_] = np.any(sliding_window_view(columns, side, 0), 2)
     return touched
 
@@ -289,7 +310,7 @@ def restroke(
 ) -> Float32:
     """The result of `repaint`, (H, W, 3) in [0, 1]. `progress` is called after each round; where it returns True, or at a
     KeyboardInterrupt, the picture so far is the result, enlarged."""
-    picture = resized(plan, (photo.shape[0], photo.shape[1]))
+    picture: Pixels = resized(plan, (photo.shape[0], photo.shape[1]))
     try:
         for done in repaint(plan, photo, paintings, strokes, mask, fine, kernels):
             picture = done.picture

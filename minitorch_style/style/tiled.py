@@ -128,6 +128,7 @@ class TileHolder(Holder):
     def _deep_features(self, layers: Sequence[str]) -> Iterator[tuple[str, Buffer]]:
         """Those behind the seam, once all tiles have been seen."""
         if self.plan.deep is not None:
+            self._planned = None
             self.plan.deep.forward()
             yield from ((layer, self.plan.deep.feature(layer)) for layer in layers if layer in self.tiles.deep)
 

@@ -28,6 +28,7 @@ from minitorch_style.transfer.settings import Settings
 from minitorch_style.transfer.workers import require_alike, workers
 
 AHEAD = 2  # pictures sent to each worker: one to work at, one that waits meanwhile
+MAX_MEMORY = "minitorch_style.max_memory"  # in a picture's settings
 PATIENCE = 1.0  # seconds after which new workers are looked for
 
 
@@ -42,6 +43,7 @@ class Order:
     settings: Settings
     files: Mapping[str, bytes]
     texts: Mapping[str, str]
+    share: int | None = None  # bytes of memory that it may take
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class _Easel:
             path = Path(self.folder.name) / f"{name}{Path(order.settings.files[name]).suffix}"
             path.write_bytes(content)
             here[name] = str(path)
-        self.settings = replace(order.settings, **here)
+        self.settings = replace(order.settings, max_memory=order.share or order.settings.max_memory, **here)
 
     @cached_property
     def stylizer(self) -> Stylizer:
@@ -91,15 +93,17 @@ def paint(order: Order) -> tuple[bytes, float]:
         job = _easels[0].stylizer.prepare(order.photo)
         check_format(f"picture{order.suffix}", job.content.size, job.content.alpha is not None)
         result = run(job).complete()
-        result.metadata.update(order.settings.as_texts())  # the client's names of files, not those of here
+        result.metadata.pop(MAX_MEMORY, None)  # the client's settings, not those of here
+        result.metadata.update(order.settings.as_texts())
         return encoded_as(order.suffix, result, order.texts), time.perf_counter() - begun
 
 
 def painted(
-    todo: Sequence[tuple[Task, Mapping[str, str]]], settings: Settings, client: Client
+    todo: Sequence[tuple[Task, Mapping[str, str]]], settings: Settings, client: Client, share: int | None = None
 ) -> Iterator[Painted | None]:
-    """Tasks with their texts (`batch.texts_of`) as they are done, in any order; None now and then meanwhile. ClusterError
-    if the workers cannot do this or the scheduler is lost. What is not done when the caller leaves is called off."""
+    """Tasks with their texts (`batch.texts_of`) as they are done, in any order; None now and then meanwhile. Each worker may
+    take `share` bytes of memory, or what the settings say. ClusterError if the workers cannot do this or the scheduler is
+    lost. What is not done when the caller leaves is called off."""
     require_alike(client)
     waiting, running = deque(todo), dict[Future, Task]()
     files = {name: _content(Path(path)) for name, path in settings.files.items()}
@@ -109,7 +113,7 @@ def painted(
                 task, texts = waiting.popleft()
                 try:
                     order = Order(minitorch_style.__version__, _content(task.photo), _content(task.painting),
-                                  task.out.suffix.lower(), settings, files, texts)  # fmt: skip
+                                  task.out.suffix.lower(), settings, files, texts, share)  # fmt: skip
                 except ImageError as error:
                     yield Painted(task, problem=str(error))
                     continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -16,18 +17,26 @@ from minitorch_style.engine.normalize import at_mean_activation
 from minitorch_style.engine.parts import spread_like
 from minitorch_style.engine.scratch import Scratch, scratch_in
 from minitorch_style.engine.tiles import WHOLE, TiledPlan, Tiles, cheapest, fitting, in_tiles, within
-from minitorch_style.errors import ShapeError, StyleError
+from minitorch_style.errors import ShapeError, StyleError, in_bytes
 from minitorch_style.image.resize import resized
 from minitorch_style.kernels import vector_ops
 from minitorch_style.kernels.api import VectorOps
-from minitorch_style.optimizers import IN_PARTS, State, Stop, Tracked, optimizer
+from minitorch_style.optimizers import HISTORY, IN_PARTS, State, Stop, Tracked, optimizer
 from minitorch_style.plans.kept import Kept, Nothing
 from minitorch_style.style.chroma import coarse_chroma, coarse_in_chroma
 from minitorch_style.style.objective import LossWeights, Objective, shared_by
 from minitorch_style.style.targets import ContentTargets, StyleTargets
 from minitorch_style.style.tiled import Hire, TiledObjective, alone
 from minitorch_style.style.wasserstein import GRAM
-from minitorch_style.transfer.estimate import BASE_BYTES, Estimate, elsewhere, estimate, held, held_by_worker
+from minitorch_style.transfer.estimate import (
+    BASE_BYTES,
+    PAIR_BYTES,
+    Estimate,
+    elsewhere,
+    estimate,
+    held,
+    held_by_worker,
+)
 from minitorch_style.transfer.rehearsal import rehearse_vectors
 from minitorch_style.transfer.settings import Settings
 from minitorch_style.transfer.stages import Step
@@ -36,24 +45,26 @@ from minitorch_style.values import Arrays, like, to_arrays
 
 Names = tuple[str, ...] | None
 CUT = "cut"  # in a checkpoint
+FEWEST = 4  # pairs of a history that is shortened
 
 
 class Cut(NamedTuple):
-    """In how many tiles a picture is made, whether the paintings are read in as much memory as that takes, and at which of
-    the network's necks it is cut, counted from 1: 0 if at none."""
+    """In how many tiles a picture is made, whether the paintings are read in as much memory as that takes, at which of the
+    network's necks it is cut, counted from 1: 0 if at none; and to how many pairs the optimizer's history."""
 
     rows: int
     columns: int
     bounded: bool = False
     neck: int = 0
+    pairs: int = HISTORY
 
     @classmethod
     def of(cls, written: npt.NDArray[Any]) -> Cut:
         """StyleError for what is none."""
-        if written.shape != (4,) or written.dtype.kind != "i" or written[:2].min() < 1 or written[3] < 0:
+        if written.shape != (5,) or written.dtype.kind != "i" or written[[0, 1, 4]].min() < 1 or written[3] < 0:
             raise StyleError(f"a picture is not cut into {written}")
-        rows, columns, bounded, neck = written.tolist()
-        return cls(rows, columns, bool(bounded), neck)
+        rows, columns, bounded, neck, pairs = written.tolist()
+        return cls(rows, columns, bool(bounded), neck, min(pairs, HISTORY))
 
 
 def scaled(shape: tuple[int, ...], factor: float) -> tuple[int, int]:
@@ -100,24 +111,76 @@ class Descent:
             *((self.style_layers or architecture.style_layers) if self.settings.style_weight else ()),
         ]
 
+    @property
+    def _uncut(self) -> Cut:
+        """Whole, or in the tiles that the settings ask for, with the longest history that is of any use."""
+        asked = self.settings.tiles
+        counts = WHOLE if asked is None else in_tiles(self.network.architecture, self.size, self.taps, asked).counts
+        return Cut(*counts, pairs=min(HISTORY, self.steps))
+
     @cached_property
     def _cut(self) -> Cut:
-        """As many tiles as the settings say, else as few as the limit allows: one, if even the paintings fit whole. No more
-        is allocated than numbers."""
+        """As many tiles as the settings say, else as few as the limit allows: one, if even the paintings fit whole. The
+        history is shortened where nothing else helps. No more is allocated than numbers."""
         if self.cut is not None:
             return self.cut
-        if self.settings.tiles is not None:
-            return Cut(*in_tiles(self.network.architecture, self.size, self.taps, self.settings.tiles).counts)
-        whole = Cut(*WHOLE)
-        if self.limit is None or replace(self, cut=whole).estimate().nbytes <= self.limit:
-            return whole
+        cut = self._uncut
+        longest, kept_here = cut.pairs, self._history(1)
+        if self._spare(cut) >= 0:
+            return cut
+        for pairs in (longest, min(longest, FEWEST)) if kept_here else (longest,):
+            cut = self._in_tiles(pairs) if self.settings.tiles is None else cut._replace(pairs=pairs)
+            if (spare := self._spare(cut)) >= 0:
+                return cut._replace(pairs=min(longest, pairs + spare // kept_here)) if kept_here else cut
+        return cut
+
+    def _in_tiles(self, pairs: int) -> Cut:
+        """The cheapest way within the limit with so long a history, or the smallest where none is."""
+        assert self.limit is not None
         room = self.limit - BASE_BYTES[self.network.kernels.name] - self.network.nbytes
 
         def fits(plan: TiledPlan) -> bool:
-            return held(self.network, plan, self.settings, tiled=True) <= room
+            return held(self.network, plan, self.settings, True, self._history(pairs)) <= room
 
         found = cheapest(self.network, self.size, self.taps, fits).tiles
-        return Cut(*found.counts, True, 1 + self._necks.index(found.seam) if found.seam else 0)
+        return Cut(*found.counts, True, 1 + self._necks.index(found.seam) if found.seam else 0, pairs)
+
+    def _spare(self, cut: Cut) -> int:
+        """Bytes that the limit leaves."""
+        return 0 if self.limit is None else self.limit - replace(self, cut=cut).estimate().nbytes
+
+    def _history(self, pairs: int) -> int:
+        """Bytes of memory that so long a history takes."""
+        if self.settings.optimizer != IN_PARTS or self.on_disk:
+            return 0
+        return PAIR_BYTES * pairs * 3 * math.prod(self.size)
+
+    @cached_property
+    def on_disk(self) -> bool:
+        """Whether the optimizer's history is in a file: where there is a folder for it, and it does not fit beside the
+        whole picture."""
+        here = replace(self, settings=replace(self.settings, scratch=None))
+        return self.settings.scratch is not None and here._spare(here._uncut) < 0
+
+    @property
+    def scratch_bytes(self) -> int:
+        """What it takes on the disk."""
+        return PAIR_BYTES * self._cut.pairs * 3 * math.prod(self.size) if self.on_disk else 0
+
+    @property
+    def notes(self) -> list[str]:
+        """Where the optimizer's history is, if there is a choice."""
+        pairs, longest, folder = self._cut.pairs, self._uncut.pairs, self.settings.scratch
+        if self.on_disk:
+            return [f"what {self.settings.optimizer} remembers, {in_bytes(self.scratch_bytes)}, is kept in {folder}"]
+        if folder is not None:
+            return [f"what {self.settings.optimizer} remembers fits into memory: {folder} is not used"]
+        if pairs < longest:
+            return [
+                f"{self.settings.optimizer} remembers {pairs} of the last {longest} steps, for which there is memory; "
+                "with a scratch folder all of them"
+            ]
+        return []
 
     @property
     def _necks(self) -> tuple[str, ...]:
@@ -146,7 +209,7 @@ class Descent:
 
     @property
     def _held(self) -> int:
-        return held(self.network, self.plan, self.settings, self._tiled)
+        return held(self.network, self.plan, self.settings, self._tiled, self._history(self._cut.pairs))
 
     @property
     def _room(self) -> int | None:
@@ -234,15 +297,16 @@ class Descent:
         if plan is None:
             team = self.hire(network, self._tiles)
             read = photo if weights.content_layers else None
-            return TiledObjective(team, network, weights, read, style, settings.balanced, self._scratch)
+            return TiledObjective(team, network, weights, read, style, settings.balanced, scratch_in(settings.scratch))
         content = None
         if weights.content_layers:
             content = ContentTargets.of(network, photo, list(weights.content_layers), plan)
         return Objective.from_targets(plan, weights, content, style, settings.balanced)
 
     @property
-    def _scratch(self) -> Scratch | None:
-        return scratch_in(self.settings.scratch)
+    def scratch(self) -> Scratch | None:
+        """Where the optimizer's history is, None in memory."""
+        return scratch_in(self.settings.scratch) if self.on_disk else None
 
     @property
     def _halved(self) -> int:
@@ -266,20 +330,23 @@ class Descent:
         if state is not None and CUT in state:
             state = dict(state)
             written = Cut.of(state.pop(CUT))
-            # Tiles that were asked for come first.
-            same = self if self.settings.tiles is not None else replace(self, cut=written)
-            return (yield from same._steps(before, state))
+            if self.settings.tiles is not None:  # those that are asked for come first
+                written = self._uncut._replace(pairs=written.pairs)
+            return (yield from replace(self, cut=written)._steps(before, state))
         objective, begin = self.objective(), self._begin(before)
         evaluate = coarse_in_chroma(objective) if self.settings.balanced else objective
         watched, start = Tracked(evaluate), begin
         ops: VectorOps = vector_ops(self.network.kernels.name)
         if isinstance(objective, TiledObjective) and self.settings.optimizer == IN_PARTS:
             start, ops = cast(Float32, objective.space.spread(begin)), objective.space.ops
-        scratch = self._scratch
-        method = optimizer(self.settings.optimizer, ops, np.zeros if scratch is None else scratch.zeros)
+        scratch = self.scratch
+        zeros = np.zeros if scratch is None else scratch.zeros
+        method = optimizer(self.settings.optimizer, ops, zeros, self._cut.pairs)
         now = method.start(watched, start)
+        del start
         if state is None:
             yield Step(0, begin, begin, now.loss, now.loss, objective.terms)
+            del begin
         else:
             now, watched = spread_like(now, like(now, state)), Tracked(evaluate)
         while now.iterations < self.steps:

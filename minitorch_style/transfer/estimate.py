@@ -17,7 +17,6 @@ from minitorch_style.kernels import threads
 from minitorch_style.kernels.api import KernelSet
 from minitorch_style.kernels.reference.ops import COLUMN_BYTES
 from minitorch_style.optimizers import IN_PARTS
-from minitorch_style.optimizers.lbfgs import HISTORY
 from minitorch_style.restroke.guide import scaled
 from minitorch_style.restroke.strokes import steps_of
 from minitorch_style.style.hypercolumns import CELL
@@ -34,9 +33,10 @@ LEAST_ROOM = 50_000_000  # small pictures are read under any limit: the refusal 
 SEGMENTING_BYTES = 240_000_000  # the network that finds people, its weights read and at work, measured
 # Multiply-adds each algorithm makes, as a multiple of the rate of a BLAS product: Winograd does four times fewer.
 RELATIVE_SPEED = {"winograd": 2.0, "direct": 0.6, "im2col": 0.3, "im2col, native": 1.0}
-# Bytes an optimizer keeps for each pixel value: L-BFGS 2·14 vectors of 2 bytes, L-BFGS-B 2·10 and its workspace, of 8 (measured).
-OPTIMIZER_BYTES = {"lbfgs": 4 * 22, "lbfgsb": 8 * 42, "adam": 4 * 8, "sgd": 4 * 6}
-HISTORY_BYTES = 2 * 2 * HISTORY  # of L-BFGS's
+# Bytes for each pixel value while an optimizer works, the photo's included: L-BFGS has 8 vectors beside its history (where it
+# is, where it tries to go, the best; the gradient at two of them), L-BFGS-B 2·10 and its workspace, of 8 (measured).
+OPTIMIZER_BYTES = {"lbfgs": 4 * 8, "lbfgsb": 8 * 42, "adam": 4 * 8, "sgd": 4 * 6}
+PAIR_BYTES = 2 * 2  # of L-BFGS's history, for each pixel value
 OPTIMIZER_SECONDS = {"lbfgs": 2e-8, "lbfgsb": 2e-7, "adam": 1e-8, "sgd": 1e-8}  # a pixel value and iteration, measured
 MOVED_BYTES_A_SECOND = 5e9  # through memory, for what is not arithmetic
 PICTURES_HERE = 5  # in floats, while the workers of a cluster compute
@@ -49,7 +49,7 @@ COLUMNS_HELD, COLUMNS_MOVED = (
 STROKES_BYTES = {"numpy": (300, 200), "native": (300, 200), "numba": (30.5, 16)}
 BANDS_BYTES = 10_000_000  # what repainting makes on the way, whatever the size
 ENLARGING_BYTES = 20  # for each pixel of a painting while it is made as large as it is to be shown
-FINE_BYTES = 27  # for each pixel more where smaller patches follow: where, on which picture; measured
+FINE_BYTES = 12  # for each pixel more where smaller patches follow, on a picture that is held besides; measured
 PARTS = 8  # that the processor's speed is measured in
 SAVING_SECONDS = 3e-7  # a pixel, of a painted PNG, which takes longest; measured
 SEARCHED_A_SECOND = {"numpy": 8e8, "native": 8e8, "numba": 3.5e9}
@@ -100,26 +100,21 @@ def _numpy_temporaries(plan: TiledPlan) -> int:
     return 3 * 4 * max(part.largest for part in (plan.plan, plan.deep) if part is not None) + COLUMN_BYTES
 
 
-def held(network: Network, plan: TiledPlan, settings: Settings, tiled: bool) -> int:
-    """Bytes that going down a loss takes beside the network: the plan's buffers, what the optimizer keeps, and of a picture
-    that is computed in tiles its gradient and the photo's features, which a plan for the whole holds in its buffers, a crop's
-    pixels and gradient, and for an optimizer of whole arrays another picture and gradient."""
+def held(network: Network, plan: TiledPlan, settings: Settings, tiled: bool, history: int) -> int:
+    """Bytes that going down a loss takes beside the network: the plan's buffers, what the optimizer keeps with a `history` of
+    so many bytes, the photo's features; and of a picture that is computed in tiles a crop's pixels and gradient, and for an
+    optimizer of whole arrays another picture and gradient."""
     tiles, values = plan.tiles, math.prod(plan.tiles.size) * 3
-    nbytes = plan.nbytes + values * OPTIMIZER_BYTES.get(settings.optimizer, 0) - scratch_bytes(settings, values)
+    layers = settings.content_layers or network.architecture.content_layers
+    features = sum(math.prod(tiles.shape(layer)) for layer in layers if layer in tiles.taps)
+    nbytes = plan.nbytes + values * OPTIMIZER_BYTES.get(settings.optimizer, 0) + history + 4 * features
     if tiled:
-        layers = settings.content_layers or network.architecture.content_layers
-        features = sum(math.prod(tiles.shape(layer)) for layer in layers if layer in tiles.taps)
         crops = 2 * math.prod(tiles.crop) * 3
         whole = 0 if settings.optimizer == IN_PARTS else 2 * values
-        nbytes += 4 * (values + features + crops + whole)
+        nbytes += 4 * (crops + whole)
     if network.kernels.name == "numpy":
         nbytes += _numpy_temporaries(plan)
     return nbytes
-
-
-def scratch_bytes(settings: Settings, values: int) -> int:
-    """What the history of `values` takes on the disk."""
-    return 0 if settings.scratch is None else HISTORY_BYTES * values
 
 
 def estimate(
@@ -128,9 +123,7 @@ def estimate(
     """For a plan of the content's size, with what going down a loss by it has `held`, and those for the paintings."""
     most = max(held, *(painting.nbytes for painting in paintings))
     rate = _rate(network.kernels)
-    # Forward and back; but for the last tile, forward for the Gram matrices before.
-    passes = 3 * len(plan.tiles.tiles) - 1
-    iteration = passes * _pass_seconds(plan.plan, rate)
+    iteration = plan.passes * _pass_seconds(plan.plan, rate)
     if plan.deep is not None:
         iteration += 2 * _pass_seconds(plan.deep, rate)
     iteration += math.prod(plan.tiles.size) * 3 * OPTIMIZER_SECONDS.get(settings.optimizer, 0.0)
@@ -140,7 +133,7 @@ def estimate(
 def _pass_seconds(plan: Plan, rate: float) -> float:
     """Forward, or back."""
     seconds = sum(2 * step.macs / (rate * RELATIVE_SPEED.get(step.algorithm, 1.0)) for step in plan.steps)
-    return seconds + 1.5 * plan.nbytes / MOVED_BYTES_A_SECOND
+    return seconds + 1.5 * plan.working_bytes / MOVED_BYTES_A_SECOND
 
 
 def elsewhere(

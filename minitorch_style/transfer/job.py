@@ -24,20 +24,22 @@ from minitorch_style.kernels.blas import one_thread
 from minitorch_style.nn.layers import Binarize
 from minitorch_style.nn.registry import Architecture
 from minitorch_style.optimizers import IN_PARTS, LINE_SEARCHES, optimizer
+from minitorch_style.restroke.guide import Columns
 from minitorch_style.style.hypercolumns import hypercolumn_taps
 from minitorch_style.style.objective import Objective, shared_by
 from minitorch_style.style.tiled import Hire, TiledObjective, alone
 from minitorch_style.transfer.descent import Descent, scaled
-from minitorch_style.transfer.estimate import SAVING_SECONDS, Estimate, preparing_bytes, reading_room, scratch_bytes
+from minitorch_style.transfer.estimate import SAVING_SECONDS, Estimate, preparing_bytes, reading_room
 from minitorch_style.transfer.lent import Lent, lend
 from minitorch_style.transfer.memory import available_memory, require_memory
 from minitorch_style.transfer.painting import Planning, Repainting, untouched
 from minitorch_style.transfer.region import (
     QUICK_SEGMENTER,
-    fine_of,
     has_quick_segmenter,
+    likely_people,
     load_segmenter,
     person_probability,
+    somewhere,
 )
 from minitorch_style.transfer.settings import INITS, SEGMENTER, Settings
 from minitorch_style.transfer.stages import Stage
@@ -79,6 +81,8 @@ class Job:
             notes.append(
                 f"the weights of {self.network.name} are untrained (seeded random filters): expect little style"
             )
+        last = self.stages[-1]
+        notes += last.notes if isinstance(last, Descent) else []
         steps = any(isinstance(node.layer, Binarize) for node in self.network.architecture.nodes)
         if steps and self.settings.method == "gram" and self.settings.optimizer in LINE_SEARCHES:
             notes.append(
@@ -124,7 +128,7 @@ def prepare(
     mask = _mask(settings, photo)
     stages = _stages(network, photo, lent, settings, start, mask, limit, hire)
     if settings.scratch is not None:
-        Scratch(settings.scratch).require(scratch_bytes(settings, 3 * photo.size[0] * photo.size[1]))
+        Scratch(settings.scratch).require(max(stage.scratch_bytes for stage in stages if isinstance(stage, Descent)))
     if client is not None:
         _require_workers(client, stages)
     estimates = tuple(stage.estimate() for stage in stages)
@@ -252,13 +256,14 @@ def _stages(
     return (planning, repainting) if settings.init in INITS else (repainting,)  # a picture that is there is the plan
 
 
-def _people(photo: Picture) -> Float32 | None:
+def _people(photo: Picture) -> Columns | None:
     """Where there are people, (H, W, 1) in [0, 1], by a small network; None if they are hardly anywhere. With plain
     kernels, which need not be compiled before the work has begun."""
     if not has_quick_segmenter():
         return None
     with one_thread():  # the same bits with any number of them
-        return fine_of(person_probability(photo.values, load_segmenter(QUICK_SEGMENTER)))
+        likely = likely_people(photo.values, load_segmenter(QUICK_SEGMENTER))
+    return likely if somewhere(likely) else None
 
 
 def _descents(

@@ -24,6 +24,7 @@ from minitorch_style.plans.statistics import statistics
 from minitorch_style.plans.strength import chosen
 from minitorch_style.plans.voting import ROUNDS, voting
 from minitorch_style.restroke import INSTANT, Paintings, Strokes, repaint
+from minitorch_style.restroke.guide import Columns
 from minitorch_style.restroke.strokes import mixed, rounds_of
 from minitorch_style.style.hypercolumns import Hypercolumns, hypercolumn_taps
 from minitorch_style.transfer.estimate import ENLARGING_BYTES, Estimate, of_plan, of_strokes
@@ -44,7 +45,7 @@ def untouched(settings: Settings) -> bool:
     return settings.method == "auto" and settings.strength == 0
 
 
-def faded(photo: Pixels, picture: Float32, settings: Settings) -> Float32:
+def faded(photo: Pixels, picture: Pixels, settings: Settings) -> Pixels:
     """Of a small strength only a part of what is painted is added to the photo."""
     part = min(1.0, settings.strength / FADING) if settings.method == "auto" else 1.0
     if part == 1:
@@ -184,7 +185,7 @@ class Repainting:
     kernels: str
     plan: Pixels
     mask: Float32 | None = None
-    fine: Float32 | None = None
+    fine: Float32 | Columns | None = None
 
     @property
     def title(self) -> str:

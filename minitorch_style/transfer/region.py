@@ -10,6 +10,7 @@ from minitorch_style.errors import WeightsError
 from minitorch_style.image.resize import resized
 from minitorch_style.kernels import kernel_set
 from minitorch_style.nn.registry import LOGITS, architecture, decoder
+from minitorch_style.restroke.guide import Columns, Enlarged, assembled, bands
 from minitorch_style.weights.store import bundled, find_decoder, find_weights
 
 VIEW = 112  # a photo is seen at about VIEW² pixels, where the networks were most accurate
@@ -23,10 +24,24 @@ def has_quick_segmenter() -> bool:
     return {QUICK_SEGMENTER, f"{QUICK_SEGMENTER}-decoder"} <= bundled().keys()
 
 
-def fine_of(likely: Float32) -> Float32 | None:
-    """(H, W, 1), where smaller patches are to be painted, for how likely each place shows a person, (H, W); None where they
-    are hardly anywhere."""
-    return likely[..., None] if np.mean(likely > 0.5) > HARDLY else None
+class Likely:
+    """(H, W, 1) in [0, 1]: how likely each place of a picture of `size` shows a person, of the `logits` of a small view of it,
+    (h, w, 2). Any columns are made when they are needed."""
+
+    def __init__(self, logits: Float32, size: tuple[int, int]) -> None:
+        self.shape, self._logits = (*size, 1), Enlarged(logits, size, "bilinear")
+
+    def __getitem__(self, columns: slice) -> Float32:
+        background, person = np.moveaxis(self._logits[columns], 2, 0)
+        likely: Float32 = (1 / (1 + np.exp(np.clip(background - person, -60, 60)))).astype(np.float32)
+        return likely[..., None]
+
+
+def somewhere(likely: Columns) -> bool:
+    """Whether there are people on more of a picture (H, W, 1) than hardly any, where smaller patches are to be painted."""
+    height, width, _ = likely.shape
+    found = sum(int(np.count_nonzero(likely[columns] > 0.5)) for columns in bands(width))
+    return found / (height * width) > HARDLY
 
 
 def load_segmenter(name: str, kernels: str = "numpy") -> Network:
@@ -63,10 +78,13 @@ def soft_edge(likely: Float32) -> Float32:
     return np.asarray(np.clip(2 * likely - 0.5, 0, 1), np.float32)
 
 
+def likely_people(pixels: Pixels, segmenter: Network) -> Likely:
+    """Where there are people in pixels (H, W, 3)."""
+    size = (pixels.shape[0], pixels.shape[1])
+    return Likely(segmenter.features(resized(pixels, view_size(size), "bilinear"), [LOGITS])[LOGITS], size)
+
+
 def person_probability(pixels: Pixels, segmenter: Network) -> Float32:
     """(H, W) in [0, 1] for pixels (H, W, 3): how likely each shows a person."""
-    size = (pixels.shape[0], pixels.shape[1])
-    logits = segmenter.features(resized(pixels, view_size(size), "bilinear"), [LOGITS])[LOGITS]
-    background, person = np.moveaxis(resized(logits, size, "bilinear"), 2, 0)
-    likely: Float32 = (1 / (1 + np.exp(np.clip(background - person, -60, 60)))).astype(np.float32)
-    return likely
+    likely = likely_people(pixels, segmenter)
+    return assembled(likely)[..., 0]

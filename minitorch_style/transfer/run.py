@@ -162,8 +162,9 @@ class Run(Iterator[Event]):
         """Lets go of what the next step may write over, or need the memory of. Should that one never come to its end, an
         image of `best` in bytes is all that is wanted of it."""
         self._step, self._under_way = None, True
-        if step.fleeting and step.best.shape == self.job.content.values.shape:
-            self._best = to_bytes(step.best)
+        best = step.best
+        if step.fleeting and best.shape == self.job.content.values.shape:
+            self._best = best if best.dtype == np.uint8 else to_bytes(floats(best))
 
     def _left(self, stage: int, number: int, each: float) -> float:
         """Seconds until the end: this stage goes on as it has, the later ones as much faster or slower than expected."""

@@ -296,7 +296,7 @@ class Settings:
     )
     scratch: str | None = _setting(
         None,
-        "keep the history of the optimizer lbfgs in a temporary file in this folder, not in memory",
+        "keep the history of the optimizer lbfgs in a temporary file in this folder where it does not fit into memory",
         unit="DIR",
         methods=GRAM,
     )

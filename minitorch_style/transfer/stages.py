@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Protocol
 
-from minitorch_style.arrays import Float32
+from minitorch_style.arrays import Float32, Pixels
 from minitorch_style.style.objective import Terms
 from minitorch_style.transfer.estimate import Estimate
 from minitorch_style.values import Arrays
@@ -20,8 +20,8 @@ class Step:
     its memory."""
 
     number: int
-    picture: Float32
-    best: Float32
+    picture: Pixels
+    best: Pixels
     loss: float | None = None
     best_loss: float | None = None
     terms: Terms | None = None

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from minitorch_style.arrays import Float32
+from minitorch_style.arrays import Float32, Pixels
 from minitorch_style.engine.parts import ON_DISK
 from minitorch_style.errors import ClusterError, WorkerLostError
 from minitorch_style.transfer.stages import Step
@@ -23,8 +23,8 @@ LOSSES = 4  # one after another, without a step between them
 class _Kept:
     """A picture that lies elsewhere; where it has been lost, the best of those written down."""
 
-    picture: Float32
-    spare: Float32
+    picture: Pixels
+    spare: Pixels
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -48,7 +48,7 @@ def surviving(
 ) -> Generator[Step, None, str]:
     """What `steps(before, state)` gives, as `Stage.run` does, each step once. ClusterError when nobody is left."""
     told, losses, cost, written = -1, 0, 0.0, time.monotonic()
-    spare: Float32 | None = None if state is None else state["best"]
+    spare: Pixels | None = None if state is None else state["best"]
     best: _Kept | None = None  # of the step that was told last
     while True:
         under_way = steps(before, state)
@@ -58,7 +58,7 @@ def surviving(
                     step = next(under_way)
                 except StopIteration as end:
                     if best is not None:
-                        best.picture = np.asarray(best.picture)  # or a loss now would go unseen
+                        best.picture = cast(Pixels, np.asarray(best.picture))  # or a loss now would go unseen
                     return str(end.value)
                 if step.number <= told:
                     if step.number == told and best is not None:

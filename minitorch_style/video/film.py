@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from minitorch_style.arrays import Float32, Rgb8
+from minitorch_style.arrays import Float32, Pixels, Rgb8
 from minitorch_style.engine.network import Network, load_network
 from minitorch_style.engine.plan import Plan
 from minitorch_style.errors import ResumeError, SettingsError, ShapeError, StyleError
 from minitorch_style.image.color import keep_colors, match_colors
 from minitorch_style.image.io import Picture, to_bytes
-from minitorch_style.image.resize import reduced_size, resized
+from minitorch_style.image.resize import floats, reduced_size, resized
 from minitorch_style.image.sources import Source, is_one, picture_of
 from minitorch_style.kernels import vector_ops
 from minitorch_style.optimizers import Optimizer, State, optimizer
@@ -128,7 +128,7 @@ class Film:
                 moved = self._motion(self._repainter.frame, frame)
             plan = drawn_to(_floats(seen), picture, self.settings.strength)
             picture = self._repainter.paint(plan, frame, held is None, moved, self._finder)
-            picture = faded(photo, picture, self.settings)
+            picture = floats(faded(photo, picture, self.settings))
         painted = keep_colors(picture, photo) if self.settings.preserve_color else picture
         if self._people is not None and self.settings.region is not None:
             likely = self._people.find(photo, held is None, moved, self._finder)
@@ -341,11 +341,11 @@ def again(method: Optimizer[Any], f: Function, x: Float32, state: State | None) 
 
 def _last(stage: Stage, before: Float32 | None) -> Float32:
     """The best picture of a stage."""
-    best: Float32 | None = None
+    best: Pixels | None = None
     for step in stage.run(before):
         best = step.best
     assert best is not None
-    return best
+    return floats(best)
 
 
 def _require_possible(settings: Settings) -> None:

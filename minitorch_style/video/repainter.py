@@ -15,8 +15,9 @@ from minitorch_style.kernels.patches import patch_kernels
 from minitorch_style.plans.kept import Kept
 from minitorch_style.restroke import Paintings, Strokes
 from minitorch_style.restroke.carried import Level, Moved, check_levels, repaint_next
+from minitorch_style.restroke.guide import Held
 from minitorch_style.transfer.lent import lend
-from minitorch_style.transfer.region import QUICK_SEGMENTER, fine_of, has_quick_segmenter
+from minitorch_style.transfer.region import QUICK_SEGMENTER, has_quick_segmenter, somewhere
 from minitorch_style.transfer.settings import Settings
 from minitorch_style.values import Arrays, from_arrays, to_arrays
 from minitorch_style.video.colors import Colors
@@ -76,7 +77,7 @@ class Repainter:
         self.frame, fine = frame, None
         if self._people is not None:
             likely = self._people.find(photo, begins or before is None, motion, finder)
-            fine = fine_of(likely)
+            fine = likely[..., None] if somewhere(Held(likely[..., None])) else None
             plan = plan if fine is None else legible(plan, photo, likely)
         given = plan, photo, self.paintings((frame.shape[0], frame.shape[1])), self._strokes, self._kernels
         if begins or before is None:

@@ -40,6 +40,19 @@ def batch(photos: Path, out: Path, *more: str, iterations: int = 2) -> list[str]
     return ["batch", str(photos), "--paintings", PAINTING, "-o", str(out), *quick, *more]
 
 
+@pytest.mark.slow
+def test_local_workers_share_the_memory(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    assert main([*batch(photos, out, "--workers", "2"), "--max-memory", "900M"]) == 0
+    assert "2 workers with 450 MB of memory each" in capsys.readouterr().err
+    assert len(contents(out)) == 6
+    Image.open(PHOTO).resize((96, 90)).save(photos / "large.png")
+    assert main([*batch(photos, tmp_path / "none", "--workers", "2"), "--size", "96", "--max-memory", "290M"]) == 2
+    said = capsys.readouterr().err
+    assert "large.png, with 145 MB for each of 2 workers: " in said and said.count("\n") == 1
+    assert not contents(tmp_path / "none")
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from minitorch_style.engine.network import Network, load_network
+from minitorch_style.engine.tiles import TiledPlan, Tiles
 from minitorch_style.errors import ShapeError, UnsupportedError
 from minitorch_style.kernels import kernel_set
 from minitorch_style.nn.layers import Conv2d
@@ -177,3 +178,23 @@ def test_weights_are_packed_once_for_plans_of_all_sizes() -> None:
     for one, other in zip(first.steps, second.steps, strict=True):
         if one.algorithm in ("direct", "winograd"):
             assert one.kernel.packed(back=False) is other.kernel.packed(back=False)  # type: ignore[attr-defined]
+
+
+def test_a_plan_over_another_lies_beyond_what_that_begins_with(rng: np.random.Generator) -> None:
+    """Tiles and what follows them take no more memory than the larger of the two, and the map between them."""
+    network = load_network("distilled", "random:1", "numpy")
+    size, seam, taps = (64, 96), "pool2", network.architecture.style_layers
+    tiles = Tiles(network.architecture, size, taps, (1, 2), seam)
+    both = TiledPlan(network, tiles)
+    alone = network.plan(size, tiles.deep, since=seam), TiledPlan(network, tiles).plan.working_bytes
+    assert max(alone[0].nbytes, alone[1]) <= both.nbytes < alone[0].nbytes + alone[1]
+    assert both.deep is not None
+    both.deep.source.interior[...] = expected = rng.random(both.deep.source.interior.shape, np.float32)
+    both.plan.run(rng.random((*tiles.crop, 3), np.float32))
+    np.testing.assert_array_equal(both.deep.source.interior, expected)
+    both.deep.forward()
+    both.deep.backward(lambda tap, features, gradient: gradient.interior.fill(1))
+    expected = both.deep.source_gradient.interior.copy()
+    both.plan.run(rng.random((*tiles.crop, 3), np.float32))
+    both.plan.run_back(lambda tap, features, gradient: gradient.interior.fill(1))
+    np.testing.assert_array_equal(both.deep.source_gradient.interior, expected)

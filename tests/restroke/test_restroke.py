@@ -158,7 +158,7 @@ def test_fine_places_come_nearer_to_the_guide(kernels: PatchKernels, rng: np.ran
         for one in (None, fine)
     )
     assert np.array_equal(coarse[~there], finer[~there])
-    target = guide.assembled(Guide(photo, photo, np.float32(1)), (150, 180))
+    target = guide.assembled(Guide(photo, photo, np.float32(1)))
     assert np.abs(finer - target)[there].mean() < 0.9 * np.abs(coarse - target)[there].mean()
     told = list(repaint(photo, photo, Paintings([painting]), fine=fine, kernels=kernels))
     assert [one.level for one in told[-3:]] == [2, 3, 3] and all(one.levels == 3 for one in told)
@@ -308,7 +308,7 @@ def test_the_guide_is_made_in_columns(rng: np.random.Generator) -> None:
     light = photo.mean(axis=2, keepdims=True)
     blurred = resized(resized(light, (round(90 / guide.BLUR), round(140 / guide.BLUR))), (90, 140))
     expected = (resized(plan, (90, 140)) + detail * (light - blurred)).clip(0, 1)
-    made = guide.assembled(Guide(plan, photo, np.asarray(0.5, np.float32), fine), (90, 140))
+    made = guide.assembled(Guide(plan, photo, np.asarray(0.5, np.float32), guide.Held(fine)))
     assert np.allclose(made, expected, atol=1e-6)
 
 

@@ -81,6 +81,22 @@ def test_compiled_kernels(pooling: str) -> None:
     check(load_network("distilled", "random:0", "numba", pooling), (277, 391), (2, 3))
 
 
+@pytest.mark.jit
+@pytest.mark.parametrize("seam", ("pool1", "pool2", "pool3", "pool4"))
+def test_compiled_features_at_a_seam_have_the_bits_of_the_whole(seam: str) -> None:
+    """Or a max-pool might find another of two like values the largest."""
+    network, size = load_network("distilled", "random:0", "numba", "max"), (150, 610)
+    taps = network.architecture.style_layers
+    x = np.random.default_rng(0).random((*size, 3), np.float32)
+    whole, plan = network.features(x, taps), TiledPlan(network, Tiles(network.architecture, size, taps, (1, 4), seam))
+    assert plan.tiles.crop[1] < 400
+    for tile in plan.run(x):
+        for tap in set(taps) & set(plan.tiles.tiled):
+            features = plan.feature(tap, tile)
+            if features is not None:
+                np.testing.assert_array_equal(features.interior, whole[tap][tuple(plan.tiles.own(tap, tile))])
+
+
 @pytest.mark.parametrize("size", ((129, 98), (47, 33)))
 @pytest.mark.parametrize("pooling", ("max", "average"))
 @pytest.mark.parametrize("model", SMALL)

@@ -92,6 +92,6 @@ def test_a_run_goes_on_in_the_tiles_that_it_was_begun_in(untiled: transfer.Job) 
     assert len(elsewhere.plan.tiles.tiles) == 1
     np.testing.assert_array_equal(list(elsewhere.run(None, state))[-1].picture, expected)
     with pytest.raises(StyleError, match="not cut into"):
-        next(elsewhere.run(None, {**state, CUT: np.array([0, 1, 1, 0])}))
+        next(elsewhere.run(None, {**state, CUT: np.array([0, 1, 1, 0, 3])}))
     with pytest.raises(StyleError, match="cannot be cut at the neck 9; it has 4"):
-        next(elsewhere.run(None, {**state, CUT: np.array([1, 2, 1, 9])}))
+        next(elsewhere.run(None, {**state, CUT: np.array([1, 2, 1, 9, 3])}))
