@@ -19,6 +19,7 @@ from minitorch_style.image.writing import save_picture
 from minitorch_style.video import camera, flow
 from minitorch_style.video import live as module
 from minitorch_style.video.live import FADE_SECONDS, LEARNT, LEAST_SIZE, Live
+from minitorch_style.video.quilt import quilted
 from tests.video import films
 
 PAINTING = films.texture(7, 64, 64)[::-1].copy()
@@ -85,6 +86,32 @@ def test_it_goes_on_from_the_frame_before() -> None:
         on = painter.next(frame)
     anew = live(budget_ms=1).next(frames[-1])
     assert loss(frames[-1], on) < 0.6 * loss(frames[-1], anew)
+
+
+def likeness(first: Rgb8, second: Rgb8) -> float:
+    """The correlation of what is fine in two pictures: of how neighbors in a column differ."""
+    fine = [np.diff(one.astype(np.float32).mean(axis=2), axis=0).ravel() for one in (first, second)]
+    return float(np.corrcoef(*fine)[0, 1])
+
+
+def strokes(size: tuple[int, int]) -> Rgb8:
+    return np.clip(128 + 255 * quilted(PAINTING / np.float32(255), size), 0, 255).astype(np.uint8)
+
+
+def test_a_scene_begins_under_strokes_of_the_painting() -> None:
+    wall = np.full((48, 64, 3), 120, np.uint8)
+    assert likeness(live(budget_ms=1).next(wall), strokes((48, 64))) > 0.6
+
+
+def test_so_does_what_comes_into_view() -> None:
+    """Border pixels, repeated, would be stripes."""
+    pytest.importorskip("cv2", reason="needs OpenCV (the video extra)")
+    texture = films.texture(2, 48, 120)
+    painter = live(budget_ms=1)
+    for i in range(12):
+        shown = painter.next(texture[:, 4 * i : 4 * i + 64])
+        fresh = live(budget_ms=1).next(texture[:, 4 * i : 4 * i + 64])
+        assert likeness(shown[:, -4:], fresh[:, -4:]) > 0.6
 
 
 def test_a_cut_begins_anew() -> None:
