@@ -103,15 +103,16 @@ def test_a_scene_begins_under_strokes_of_the_painting() -> None:
     assert likeness(live(budget_ms=1).next(wall), strokes((48, 64))) > 0.6
 
 
-def test_so_does_what_comes_into_view() -> None:
-    """Border pixels, repeated, would be stripes."""
+def test_so_does_what_comes_into_view_in_the_colors_of_that_frame() -> None:
+    """Border pixels, repeated, would be stripes; moved as those of the scene's first frame were, colors would be dark."""
     pytest.importorskip("cv2", reason="needs OpenCV (the video extra)")
     texture = films.texture(2, 48, 120)
     painter = live(budget_ms=1)
     for i in range(12):
-        shown = painter.next(texture[:, 4 * i : 4 * i + 64])
-        fresh = live(budget_ms=1).next(texture[:, 4 * i : 4 * i + 64])
-        assert likeness(shown[:, -4:], fresh[:, -4:]) > 0.6
+        frame = (texture[:, 4 * i : 4 * i + 64] * (1 - 0.05 * i)).astype(np.uint8)
+        shown, fresh = painter.next(frame)[:, -4:], live(budget_ms=1).next(frame)[:, -4:]
+        assert likeness(shown, fresh) > 0.6
+        assert abs(float(shown.mean()) - float(fresh.mean())) < 12
 
 
 def test_a_cut_begins_anew() -> None:
