@@ -6,6 +6,7 @@ import numpy as np
 
 from minitorch_style.arrays import Float32, Pixels
 from minitorch_style.engine.network import Network
+from minitorch_style.engine.plan import Plan
 from minitorch_style.errors import WeightsError
 from minitorch_style.image.resize import resized
 from minitorch_style.kernels import kernel_set
@@ -63,10 +64,17 @@ def soft_edge(likely: Float32) -> Float32:
     return np.asarray(np.clip(2 * likely - 0.5, 0, 1), np.float32)
 
 
-def person_probability(pixels: Pixels, segmenter: Network) -> Float32:
-    """(H, W) in [0, 1] for pixels (H, W, 3): how likely each shows a person."""
+def finder_plan(segmenter: Network, size: tuple[int, int]) -> Plan:
+    """By which people are found in photos of `size` (height, width), one after another."""
+    return segmenter.plan(view_size(size), [LOGITS], gradient=False)
+
+
+def person_probability(pixels: Pixels, segmenter: Network, plan: Plan | None = None) -> Float32:
+    """(H, W) in [0, 1] for pixels (H, W, 3): how likely each shows a person. `plan`: of `finder_plan`, made for each
+    photo anew where none is given."""
     size = (pixels.shape[0], pixels.shape[1])
-    logits = segmenter.features(resized(pixels, view_size(size), "bilinear"), [LOGITS])[LOGITS]
-    background, person = np.moveaxis(resized(logits, size, "bilinear"), 2, 0)
+    plan = plan or finder_plan(segmenter, size)
+    plan.run(resized(pixels, view_size(size), "bilinear"))
+    background, person = np.moveaxis(resized(plan.feature(LOGITS).interior, size, "bilinear"), 2, 0)
     likely: Float32 = (1 / (1 + np.exp(np.clip(background - person, -60, 60)))).astype(np.float32)
     return likely
