@@ -75,6 +75,7 @@ class Live:
         self._film = Film(painting, Settings(**{"method": "gram", **settings}), Pace(consistency), network)
         self._painting, self._colors = painting, self._colors_of()
         self._strokes: Float32 | None = None
+        self._way = np.zeros(2)  # pixels (right, down) that the camera has gone since the scene began
         self.working_size, self.iterations = size, 0
         self._last: Painted | None = None
         self._state: State | None = None
@@ -159,8 +160,12 @@ class Live:
         colors of the painting, under its strokes."""
         if held is not None and (self._finder is None or held.moved is None):
             return held.target
+        # Where strokes stayed on the screen as a camera pans, the same few columns would come again and again.
+        self._way = np.zeros(2) if held is None or held.moved is None else self._way + held.moved.back.mean(axis=(0, 1))
+        right, down = np.rint(self._way).astype(int)
+        strokes = np.roll(self._strokes_at((photo.shape[0], photo.shape[1])), (-down, -right), axis=(0, 1))
         wanted = Colors.of(photo, self._colors)(photo)
-        new = wanted + self._strokes_at((photo.shape[0], photo.shape[1]))
+        new = wanted + strokes
         if held is None or self._finder is None:
             return np.clip(new, 0, 1, out=new)
         start = held.target + np.float32(REFRESHED) * self._finder.mean_around(wanted - held.target)
