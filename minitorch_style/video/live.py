@@ -161,19 +161,26 @@ class Live:
         if held is not None and (self._finder is None or held.moved is None):
             return held.target
         # Where strokes stayed on the screen as a camera pans, the same few columns would come again and again.
-        self._way = np.zeros(2) if held is None or held.moved is None else self._way + held.moved.back.mean(axis=(0, 1))
+        back = np.zeros((1, 1, 2)) if held is None or held.moved is None else held.moved.back[::8, ::8]
+        self._way = back.mean(axis=(0, 1)) + (0 if held is None else self._way)
         right, down = np.rint(self._way).astype(int)
         strokes = np.roll(self._strokes_at((photo.shape[0], photo.shape[1])), (-down, -right), axis=(0, 1))
-        wanted = Colors.of(photo, self._colors)(photo)
-        new = wanted + strokes
+        new = Colors.of(photo, self._colors)(photo)
         if held is None or self._finder is None:
+            new += strokes
             return np.clip(new, 0, 1, out=new)
-        start = held.target + np.float32(REFRESHED) * self._finder.mean_around(wanted - held.target)
-        light = (start[..., :1] + start[..., 1:2] + start[..., 2:]) / np.float32(
-            3
-        )  # their mean, in a third of its time
-        colors = np.subtract(start, light, dtype=np.float32)
-        start -= np.float32(CALMED) * (colors - self._finder.mean_around(colors, FINE))
+        lacking = new - held.target
+        new += strokes
+        start = self._finder.mean_around(lacking)
+        start *= np.float32(REFRESHED)
+        start += held.target
+        # Their mean, in a third of its time.
+        light = (start[..., :1] + start[..., 1:2] + start[..., 2:]) / np.float32(3)
+        colors = np.subtract(start, light, out=lacking)
+        coarser = self._finder.mean_around(colors, FINE)
+        coarser -= colors
+        coarser *= np.float32(CALMED)
+        start += coarser
         np.copyto(start, new, where=held.trust == 0)
         return start
 
