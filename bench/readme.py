@@ -30,7 +30,7 @@ PAGES = {
     "docs/scale.md": ["large", "tiles"],
     "docs/cluster.md": ["cluster-picture"],
     "docs/video.md": ["films"],
-    "docs/realtime.md": ["live", "strokes"],
+    "docs/realtime.md": ["live", "live-losses", "strokes"],
 }
 Row = dict[str, Any]
 

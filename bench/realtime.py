@@ -3,13 +3,17 @@
     python -m bench.realtime films CLIP… --style PAINTING [--sizes 128 256] [--frames 16]
     python -m bench.realtime strokes CLIP… --style PAINTING --sizes 256 --frames 24
     python -m bench.realtime live CLIP… --style PAINTING --sizes 128 256 384 512 --frames 60
+    python -m bench.realtime live-losses CLIP… --style PAINTING --sizes 256 --frames 60
 
 Each writes a file of bench/results, from which a table of `docs/video.md` or `docs/realtime.md` is made. `films`: for each clip,
 three films: frame by frame (every frame its own `iterations`), warped start only (consistency 0), and the
 whole method. Of each: seconds a frame after the first; the loss of equation 6 over that of frame by frame; the warping error
 with frame t−1 and t−10, mean squared difference to the warped earlier frame where the flow of the input can be believed, over
-that of the input; and tOF, mean |flow(x_{t−1}, x_t) − flow(c_{t−1}, c_t)| in pixels. `strokes`: films by the method
-`auto`, with how sharp they are, mean |x(p + 1) − x(p)| along rows, in the place of the loss. Needs the extra `video`.
+that of the input, both read bilinearly, and both bicubically (which films, carried along by Lanczos' filters, are not; a
+bilinear reading blurs, and what that takes from strokes counts as their error); and tOF, mean
+|flow(x_{t−1}, x_t) − flow(c_{t−1}, c_t)| in pixels. `strokes`: films by the method `auto`, with how sharp they are, mean
+|x(p + 1) − x(p)| along rows, in the place of the loss. `live-losses`: of `live`, what does not depend on how fast or busy the
+machine is. Needs the extra `video`.
 """
 
 from __future__ import annotations
@@ -34,7 +38,8 @@ from minitorch_style.video.frames import Reader
 from minitorch_style.video.live import BUDGET_MS, Live
 
 LONG = 10  # frames, of the long-term error
-JUDGED = 8  # frames at the end of a live clip whose loss is compared
+# Frames of a live clip whose loss is compared: the last ones, and one in EACH after the first LONG.
+JUDGED, EACH = 8, 6
 
 
 def floats(frame: Rgb8) -> Float32:
@@ -51,11 +56,20 @@ def film_of(frames: list[Rgb8], begin: Callable[[], Film], each: bool) -> tuple[
     return made, float(np.median(seconds[1:]))
 
 
-def warping_error(finder: flow.Flow, frames: list[Rgb8], pictures: list[Rgb8], apart: int) -> float:
+Reading = Callable[[Float32, Float32], Float32]  # of a picture, at where a flow leads
+
+
+def errors_of(finder: flow.Flow, frames: list[Rgb8], pictures: list[Rgb8], read: Reading) -> list[float]:
+    """The warping errors of `pictures` with those 1 and LONG before, over those of `frames`, both read alike."""
+    pairs = ([_error(finder, frames, film, apart, read) for apart in (1, LONG)] for film in (pictures, frames))
+    return [error / base for error, base in zip(*pairs, strict=True)]
+
+
+def _error(finder: flow.Flow, frames: list[Rgb8], pictures: list[Rgb8], apart: int, read: Reading) -> float:
     errors = []
     for before, now, first, second in zip(frames, frames[apart:], pictures, pictures[apart:], strict=False):
         found = flow.motion(finder, finder.grey(before), finder.grey(now))
-        away = np.square(floats(second) - finder.warp(floats(first), found.back)).mean(axis=2)
+        away = np.square(floats(second) - read(floats(first), found.back)).mean(axis=2)
         errors.append(float((found.trust * away).sum() / max(1.0, found.trust.sum())))
     return float(np.mean(errors)) if errors else float("nan")
 
@@ -97,14 +111,12 @@ def report(path: Path, size: int, options: argparse.Namespace) -> Iterator[Row]:
         ways[f"warped start, {steps}"] = begin(0, steps), False
         for consistency in options.consistency:
             ways[f"consistency {consistency:g}, {steps}"] = begin(consistency, steps), False
-    inputs = [warping_error(finder, frames, frames, apart) for apart in (1, LONG)]
     alone: tuple[float, list[float]] | None = None
     for name, (start, each) in ways.items():
         made, seconds = film_of(frames, start, each)
         losses = [judge.objective(floats(frame))(floats(one))[0] for frame, one in zip(frames, made, strict=True)]
         alone = alone or (seconds, losses)
         ratios = np.array(losses[1:]) / np.array(alone[1][1:])
-        errors = [warping_error(finder, frames, made, apart) for apart in (1, LONG)]
         yield {
             "clip": path.stem,
             "size": max(frames[0].shape),
@@ -113,7 +125,8 @@ def report(path: Path, size: int, options: argparse.Namespace) -> Iterator[Row]:
             "loss": float(np.median(ratios)),
             "worst": float(ratios.max()),
             "losses": [round(loss, 6) for loss in losses],
-            "error": [error / base for error, base in zip(errors, inputs, strict=True)],
+            "error": errors_of(finder, frames, made, finder.warp),
+            "sharp": errors_of(finder, frames, made, flow.Flow(quick=True).carry),
             "tof": tof(finder, frames, made),
         }
 
@@ -122,7 +135,6 @@ def strokes(path: Path, size: int, options: argparse.Namespace) -> Iterator[Row]
     """Films in strokes: every frame by itself, and with the matches carried along; beside the plans alone."""
     frames = clip_of(path, size, options.frames, options.skip)
     finder = flow.Flow()
-    inputs = [warping_error(finder, frames, frames, apart) for apart in (1, LONG)]
 
     def begin(method: str, consistency: float) -> Callable[[], Film]:
         settings = Settings(method=method, iterations=options.iterations)
@@ -133,12 +145,11 @@ def strokes(path: Path, size: int, options: argparse.Namespace) -> Iterator[Row]
         ways[f"strokes carried, consistency {consistency:g}"] = begin("auto", consistency), False
     for name, (start, each) in ways.items():
         made, seconds = film_of(frames, start, each)
-        errors = [warping_error(finder, frames, made, apart) for apart in (1, LONG)]
         yield {
             "clip": path.stem,
             "way": name,
             "fps": 1 / seconds,
-            "error": [error / base for error, base in zip(errors, inputs, strict=True)],
+            "error": errors_of(finder, frames, made, finder.warp),
             "sharpness": float(np.mean([np.abs(np.diff(floats(one), axis=1)).mean() for one in made[LONG:]])),
             "tof": tof(finder, frames, made),
         }
@@ -150,8 +161,13 @@ def live(path: Path, size: int, options: argparse.Namespace) -> Row:
     frames = clip_of(path, size, options.frames, options.skip)
     row: Row = {"clip": path.stem, "height": frames[0].shape[0], "width": frames[0].shape[1], "ways": {}}
     judge = Film(options.style, Settings(method="gram", iterations=options.iterations), Pace(0, 1))
-    alone = [judge.objective(floats(frame))(floats(_anew(frame, options)))[0] for frame in frames[-JUDGED:]]
-    for name, budget in (("one", 1.0), ("budget", BUDGET_MS)):
+    ends = range(max(0, len(frames) - JUDGED), len(frames))
+    alone = {
+        i: judge.objective(floats(frames[i]))(floats(_anew(frames[i], options)))[0]
+        for i in sorted({*ends, *range(LONG, len(frames), EACH)})
+    }
+    ways = {"one": 1.0} if options.what == "live-losses" else {"one": 1.0, "budget": BUDGET_MS}
+    for name, budget in ways.items():
         painter = Live(options.style, size, budget)
         painter.prepare(frames[0].shape[:2])
         seconds, made, steps = [], [], []
@@ -162,15 +178,14 @@ def live(path: Path, size: int, options: argparse.Namespace) -> Row:
             steps.append(painter.iterations)
             if budget == 1.0:
                 painter.working_size = size  # how long a frame of this size takes, however long that is
-        losses = [
-            judge.objective(floats(f))(floats(p))[0] for f, p in zip(frames[-JUDGED:], made[-JUDGED:], strict=True)
-        ]
+        losses = {i: judge.objective(floats(frames[i]))(floats(made[i]))[0] / known for i, known in alone.items()}
         row["ways"][name] = {
             "median_ms": 1e3 * float(np.median(seconds)),
             "late_ms": 1e3 * float(np.percentile(seconds, 95)),
             "fps": 1 / float(np.mean(seconds)),
             "iterations": float(np.mean(steps)),
-            "loss": float(np.median(np.array(losses) / np.array(alone))),
+            "loss": float(np.median([losses[i] for i in ends])),
+            "throughout": float(np.median([losses[i] for i in range(LONG, len(frames), EACH)])),
             "working_size": painter.working_size,
         }
     return row
@@ -182,7 +197,7 @@ def _anew(frame: Rgb8, options: argparse.Namespace) -> Rgb8:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("what", choices=["films", "strokes", "live"])
+    parser.add_argument("what", choices=["films", "strokes", "live", "live-losses"])
     parser.add_argument("clips", nargs="+", type=Path, metavar="CLIP")
     parser.add_argument("--style", required=True, metavar="PAINTING")
     parser.add_argument("--sizes", type=int, nargs="+", default=[128], metavar="PX", help="one or several")
@@ -193,7 +208,7 @@ def main() -> None:
     parser.add_argument("--consistency", type=float, nargs="+", default=[0.5], help="values to try")
     options = parser.parse_args()
     rows = []
-    if options.what == "live":
+    if options.what.startswith("live"):
         for path, size in product(options.clips, options.sizes):
             with Reader(path) as reader:
                 if size > max(reader.size):

@@ -6,6 +6,7 @@ import numpy as np
 
 from minitorch_style.arrays import Float32, Pixels
 from minitorch_style.engine.network import Network
+from minitorch_style.engine.plan import Plan
 from minitorch_style.errors import WeightsError
 from minitorch_style.image.resize import resized
 from minitorch_style.kernels import kernel_set
@@ -78,13 +79,19 @@ def soft_edge(likely: Float32) -> Float32:
     return np.asarray(np.clip(2 * likely - 0.5, 0, 1), np.float32)
 
 
-def likely_people(pixels: Pixels, segmenter: Network) -> Likely:
-    """Where there are people in pixels (H, W, 3)."""
+def finder_plan(segmenter: Network, size: tuple[int, int]) -> Plan:
+    """By which people are found in photos of `size` (height, width), one after another."""
+    return segmenter.plan(view_size(size), [LOGITS], gradient=False)
+
+
+def likely_people(pixels: Pixels, segmenter: Network, plan: Plan | None = None) -> Likely:
+    """Where there are people in pixels (H, W, 3). `plan`: of `finder_plan`, made for each photo anew where none is given."""
     size = (pixels.shape[0], pixels.shape[1])
-    return Likely(segmenter.features(resized(pixels, view_size(size), "bilinear"), [LOGITS])[LOGITS], size)
+    plan = plan or finder_plan(segmenter, size)
+    plan.run(resized(pixels, view_size(size), "bilinear"))
+    return Likely(plan.feature(LOGITS).interior.copy(), size)
 
 
-def person_probability(pixels: Pixels, segmenter: Network) -> Float32:
-    """(H, W) in [0, 1] for pixels (H, W, 3): how likely each shows a person."""
-    likely = likely_people(pixels, segmenter)
-    return assembled(likely)[..., 0]
+def person_probability(pixels: Pixels, segmenter: Network, plan: Plan | None = None) -> Float32:
+    """(H, W) in [0, 1] for pixels (H, W, 3): how likely each shows a person. `plan` as above."""
+    return assembled(likely_people(pixels, segmenter, plan))[..., 0]

@@ -285,6 +285,11 @@ class Film:
         """Pixels of the longer side of the paintings for a plan of that size."""
         return int(self.settings.style_size or round(self.settings.stroke_size * max(size)))
 
+    def paintings(self, size: tuple[int, int]) -> list[Float32]:
+        """The paintings as large as frames of `size` (height, width) are painted after them: ImageError."""
+        longest = self._style_size(size)
+        return [picture_of(source, longest, name="style").pixels for source in self.sources]
+
     def canvas(self, size: tuple[int, int]) -> Canvas:
         """What serves frames of `size` (height, width), made when the first one comes."""
         if size not in self._canvases:
@@ -299,11 +304,9 @@ class Film:
             )
             style = None
             if weights.style_layers:
-                longest = self._style_size(size)
-                paintings = [picture_of(source, longest, name="style").pixels for source in self.sources]
                 style = StyleTargets.of(
                     self.network,
-                    paintings,
+                    self.paintings(size),
                     list(weights.style_layers),
                     known.style_blend,
                     None,

@@ -73,9 +73,9 @@ class Flow:
         trust = self._cv2.resize(motion.trust, size[::-1], interpolation=self._cv2.INTER_NEAREST)
         return Motion(np.asarray(back, np.float32), np.asarray(trust, np.float32))
 
-    def mean_around(self, values: Float32) -> Float32:
-        """(H, W) or (H, W, C): the mean of the AROUND × AROUND values about each."""
-        return np.asarray(self._cv2.blur(values, (AROUND, AROUND)), np.float32)
+    def mean_around(self, values: Float32, side: int = AROUND) -> Float32:
+        """(H, W) or (H, W, C): the mean of the side × side values about each."""
+        return np.asarray(self._cv2.blur(values, (side, side)), np.float32)
 
     def _read(self, picture: Float32, flow: Float32, how: int) -> Float32:
         column, row = _places(flow)

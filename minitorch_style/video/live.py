@@ -1,9 +1,9 @@
 """A camera's frames painted as they come, each as well as its milliseconds allow.
 
 Every frame begins with the painted one before, moved along with the film, and with the curvature that L-BFGS has learnt
-there; then as many iterations follow as there is time for, and a step more that is not looked at again: it costs no
-evaluation. Where there is no time for an iteration, every second frame makes do with that step; a machine that is too slow
-even so paints smaller frames.
+there; what is new begins under strokes of the painting. Then as many iterations follow as there is time for, and a step
+more that is not looked at again: it costs no evaluation. Where there is no time for an iteration, every second frame makes
+do with that step; a machine that is too slow even so paints smaller frames.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from minitorch_style.transfer.settings import Settings
 from minitorch_style.video import flow
 from minitorch_style.video.colors import Colors
 from minitorch_style.video.film import CONSISTENCY, Film, Pace, again, require_frame
+from minitorch_style.video.quilt import quilted
 from minitorch_style.video.temporal import Anchor, Painted, anchor
 
 BUDGET_MS = 33.0  # 30 frames a second
@@ -37,8 +38,10 @@ PATIENCE = 10  # frames that were too slow before the size is lowered, and thric
 ENOUGH = 2  # iterations that a larger size must leave time for
 LEARNT = 8  # iterations of a scene before a frame may do without one
 FADE_SECONDS = 1.0
-CALMED = 0.15
-REFRESHED = 0.1  # of what a frame lacks in broad light and dark, where its past is known
+# From frame to frame, where the one before is known: this much of the color goes that is finer than FINE pixels, which a
+# network hardly sees and the eye takes for speckles; this much of what it lacks in broad light and dark comes.
+CALMED, FINE = 0.3, 5
+REFRESHED = 0.03
 PALETTE = 96  # pixels of a painting, when only its colors matter
 
 
@@ -71,7 +74,8 @@ class Live:
         self.size, self.budget = size, budget_ms / 1000
         self._film = Film(painting, Settings(**{"method": "gram", **settings}), Pace(consistency), network)
         self._painting, self._colors = painting, self._colors_of()
-        self._palette: Colors | None = None
+        self._strokes: Float32 | None = None
+        self._way = np.zeros(2)  # pixels (right, down) that the camera has gone since the scene began
         self.working_size, self.iterations = size, 0
         self._last: Painted | None = None
         self._state: State | None = None
@@ -93,9 +97,9 @@ class Live:
         if size is not None:
             film.prepare(size)  # refused before anything has changed
         self._film, self._painting = film, painting
-        self._colors = self._colors_of()
-        if self._last is not None:
-            self._palette = Colors.of(_floats(self._last.frame), self._colors)
+        self._colors, self._strokes = self._colors_of(), None
+        if size is not None:
+            self._strokes_at(size)
         self._fading = None if before is None else (before, time.perf_counter())
 
     def prepare(self, size: tuple[int, int]) -> None:
@@ -128,11 +132,9 @@ class Live:
         if self._last is not None:
             held = anchor([self._last], frame, self._finder, self._film.pace.strength)
         loss = self._film.objective(photo, self._style())
+        start = self._start(held, photo)
         if held is None:  # the first frame, and each after a cut
-            self._palette = Colors.of(photo, self._colors)
-            start, self._state = self._palette(photo), None
-        else:
-            start = self._refreshed(held, photo)
+            self._state = None
         f = loss if held is None else held.beside(loss)
         state = again(self._film.method, f, start, self._state)
         self.iterations = 0
@@ -153,25 +155,40 @@ class Live:
         self._last = Painted(frame, picture, None if self._finder is None else self._finder.grey(frame))
         return keep_colors(picture, photo) if self._film.settings.preserve_color else picture
 
-    def _refreshed(self, held: Anchor, photo: Float32) -> Float32:
-        """The frame before, moved along. What was hidden in it gets the photo's own broad light and dark, in the colors of
-        the painting, under strokes that are there; what was outside of it begins as the first frame did, for its border
-        pixels, repeated, would grow to stripes as a camera pans."""
-        assert self._palette is not None
-        if self._finder is None or held.moved is None:
+    def _start(self, held: Anchor | None, photo: Float32) -> Float32:
+        """The frame before, moved along; what is not known of it, and all of a scene's first frame, is the photo in the
+        colors of the painting, under its strokes."""
+        if held is not None and (self._finder is None or held.moved is None):
             return held.target
-        wanted = self._palette(photo)
-        lacking = wanted - held.target
-        around = self._finder.mean_around(lacking)
-        np.copyto(around, lacking, where=flow.outside(held.moved.back)[..., None])
-        around *= np.maximum(1 - held.trust, np.float32(REFRESHED))
-        start = np.add(held.target, around, out=around)
-        colors = np.subtract(wanted, start, out=lacking)
+        # Where strokes stayed on the screen as a camera pans, the same few columns would come again and again.
+        back = np.zeros((1, 1, 2)) if held is None or held.moved is None else held.moved.back[::8, ::8]
+        self._way = back.mean(axis=(0, 1)) + (0 if held is None else self._way)
+        right, down = np.rint(self._way).astype(int)
+        strokes = np.roll(self._strokes_at((photo.shape[0], photo.shape[1])), (-down, -right), axis=(0, 1))
+        new = Colors.of(photo, self._colors)(photo)
+        if held is None or self._finder is None:
+            new += strokes
+            return np.clip(new, 0, 1, out=new)
+        lacking = new - held.target
+        new += strokes
+        start = self._finder.mean_around(lacking)
+        start *= np.float32(REFRESHED)
+        start += held.target
         # Their mean, in a third of its time.
-        colors -= (colors[..., :1] + colors[..., 1:2] + colors[..., 2:]) / np.float32(3)
-        colors *= np.float32(CALMED)
-        start += colors
-        return np.asarray(start, np.float32)
+        light = (start[..., :1] + start[..., 1:2] + start[..., 2:]) / np.float32(3)
+        colors = np.subtract(start, light, out=lacking)
+        coarser = self._finder.mean_around(colors, FINE)
+        coarser -= colors
+        coarser *= np.float32(CALMED)
+        start += coarser
+        np.copyto(start, new, where=held.trust == 0)
+        return start
+
+    def _strokes_at(self, size: tuple[int, int]) -> Float32:
+        """The painting's strokes for frames of `size` (height, width), made when the first one comes."""
+        if self._strokes is None or self._strokes.shape[:2] != size:
+            self._strokes = quilted(self._film.paintings(size)[0], size)
+        return self._strokes
 
     @property
     def _at(self) -> tuple[int, int] | None:

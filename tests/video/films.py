@@ -92,11 +92,12 @@ def people_in_the_left_half(monkeypatch: pytest.MonkeyPatch, noise: float = 0.2)
     """A finder of people that sees them in the left half, with noise of its own at each frame; which kernels it was to use."""
     rng, used = np.random.default_rng(0), []
 
-    def found(photo: np.ndarray, segmenter: object) -> np.ndarray:
+    def found(photo: np.ndarray, segmenter: object, plan: object = None) -> np.ndarray:
         likely = np.zeros(photo.shape[:2], np.float32)
         likely[:, : photo.shape[1] // 2] = 1
         return np.clip(likely + rng.normal(0, noise, likely.shape), 0, 1).astype(np.float32)
 
     monkeypatch.setattr(people, "load_segmenter", lambda name, kernels: used.append(kernels))
+    monkeypatch.setattr(people, "finder_plan", lambda segmenter, size: None)
     monkeypatch.setattr(people, "person_probability", found)
     return used

@@ -10,6 +10,8 @@ import pytest
 
 from minitorch_style import stylize_frames
 from minitorch_style.arrays import Rgb8
+from minitorch_style.engine.network import Network
+from minitorch_style.engine.plan import Plan
 from minitorch_style.errors import SettingsError, ShapeError
 from minitorch_style.transfer.settings import Settings
 from minitorch_style.video import flow, people, temporal
@@ -270,6 +272,25 @@ def test_the_person_finder_uses_the_kernels_that_the_film_does(monkeypatch: pyte
     for kernels in ("numpy", "numba"):
         list(stylize_frames([films.texture(4)], painting(), region="person", kernels=kernels, iterations=1))
     assert used == ["numpy", "numba"]
+
+
+def test_people_are_found_by_one_plan_a_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the bits of a plan for each frame, without packing the weights again."""
+    planned: list[tuple[int, int]] = []
+    plan = people.finder_plan
+
+    def counted(segmenter: Network, size: tuple[int, int]) -> Plan:
+        planned.append(size)
+        return plan(segmenter, size)
+
+    monkeypatch.setattr(people, "finder_plan", counted)
+    finder, segmenter = people.People("distilled"), people.load_segmenter("distilled")
+    for frame in films.pan(3):
+        photo = (frame / np.float32(255)).astype(np.float32)
+        found = finder.find(photo, True, None, None)
+    assert np.array_equal(found, people.person_probability(photo, segmenter))
+    finder.find(photo[:32], True, None, None)
+    assert planned == [(48, 64), (32, 64)]
 
 
 def test_the_mask_does_not_flicker(finder: flow.Flow, monkeypatch: pytest.MonkeyPatch) -> None:

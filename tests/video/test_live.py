@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,8 @@ from minitorch_style.image.writing import save_picture
 from minitorch_style.video import camera, flow
 from minitorch_style.video import live as module
 from minitorch_style.video.live import FADE_SECONDS, LEARNT, LEAST_SIZE, Live
+from minitorch_style.video.quilt import quilted
+from minitorch_style.video.temporal import Painted, anchor
 from tests.video import films
 
 PAINTING = films.texture(7, 64, 64)[::-1].copy()
@@ -85,6 +88,53 @@ def test_it_goes_on_from_the_frame_before() -> None:
         on = painter.next(frame)
     anew = live(budget_ms=1).next(frames[-1])
     assert loss(frames[-1], on) < 0.6 * loss(frames[-1], anew)
+
+
+def likeness(first: Rgb8, second: Rgb8) -> float:
+    """The correlation of what is fine in two pictures: of how neighbors in a column differ."""
+    fine = [np.diff(one.astype(np.float32).mean(axis=2), axis=0).ravel() for one in (first, second)]
+    return float(np.corrcoef(*fine)[0, 1])
+
+
+def strokes(size: tuple[int, int]) -> Rgb8:
+    return np.clip(128 + 255 * quilted(PAINTING / np.float32(255), size), 0, 255).astype(np.uint8)
+
+
+def test_a_scene_begins_under_strokes_of_the_painting() -> None:
+    wall = np.full((48, 64, 3), 120, np.uint8)
+    assert likeness(live(budget_ms=1).next(wall), strokes((48, 64))) > 0.6
+
+
+def test_so_does_what_comes_into_view_in_the_colors_of_that_frame() -> None:
+    """Border pixels, repeated, would be stripes; moved as those of the scene's first frame were, colors would be dark."""
+    pytest.importorskip("cv2", reason="needs OpenCV (the video extra)")
+    texture, painter = films.texture(2, 48, 120), live(budget_ms=1)
+    for i in range(16):
+        frame = (texture[:, 3 * i : 3 * i + 64] * (1 - 0.04 * i)).astype(np.uint8)
+        shown = painter.next(frame)
+    fresh = live(budget_ms=1).next(frame)
+    across, expected = (np.abs(np.diff(one[:, -32:].astype(np.float32), axis=1)).mean() for one in (shown, fresh))
+    assert across > 0.7 * expected
+    assert abs(float(shown[:, -3:].mean()) - float(fresh[:, -3:].mean())) < 12
+
+
+def test_strokes_go_along_with_the_scene() -> None:
+    """What comes into view frame by frame is one piece of them, not the same columns again and again."""
+    pytest.importorskip("cv2", reason="needs OpenCV (the video extra)")
+    painter, step, found = live(budget_ms=1), 4, []
+    frames = films.pan(6, step)
+    painter.next(frames[0])
+    for frame in frames[1:]:
+        assert painter._last is not None
+        held = anchor([painter._last], frame, painter._finder, 1.0)
+        assert held is not None
+        nowhere = dataclasses.replace(held, trust=np.zeros_like(held.trust))
+        found.append(painter._start(nowhere, np.full((48, 64, 3), 0.5, np.float32))[:, -2 * step :].mean(axis=2))
+        painter._last = Painted(frame, painter._last.picture, flow.Flow().grey(frame))
+    pairs = list(itertools.pairwise(found))
+    moved = np.mean([np.abs(later[:, :step] - sooner[:, step:]).mean() for sooner, later in pairs])
+    stayed = np.mean([np.abs(later - sooner).mean() for sooner, later in pairs])
+    assert moved < 0.6 * stayed
 
 
 def test_a_cut_begins_anew() -> None:
