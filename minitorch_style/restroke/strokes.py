@@ -96,7 +96,7 @@ class _Done:
     picture: Float32
     field: Field
     weights: Float32
-    whole: Float32 | None = None
+    whole: Pixels | None = None
 
 
 def _of_level(values: tuple[float, ...], level: int, levels: int) -> float:
@@ -223,7 +223,7 @@ def repaint(
 ) -> Iterator[Round]:
     """Repaints `plan` (any size) at the size of `photo` (H, W, 3), round by round; the last one's picture is the result.
     Where `mask` (H, W, 1) is 0 the photo stays; nothing is searched there. Where `fine` (H, W, 1) is 1, on faces, smaller
-    patches and more of the photo's detail are used at the end; on the way there pictures are bytes. With the `state` of a
+    patches and more of the photo's detail are used at the end, on what was painted as bytes. With the `state` of a
     round, on from there to the same bits. ShapeError if a picture is smaller than a patch, StyleError for a state of another
     one."""
     strokes, kernels = strokes or Strokes(), kernels or patch_kernels()
@@ -246,7 +246,6 @@ def repaint(
                 canvas.sharpen(strokes.sharpness)
             picture: Pixels = canvas.picture
             if whole is not None and fine is not None:
-                # There may be no memory for a third picture in floats.
                 picture, fleeting = canvas.picture if last else np.empty(photo.shape, np.uint8), True
                 _mix(whole, canvas.picture, fine, picture)
             now = _Done(level - 1, number, canvas.picture, canvas.field, canvas.weights, whole)
@@ -254,16 +253,16 @@ def repaint(
             yield Round(level, levels, number, canvas.rounds, shown, partial(to_arrays, now))
             del picture, now, shown
         if finest:
-            whole = canvas.picture
+            whole = None if fine is None else to_bytes(canvas.picture)  # there may be no memory for it in floats
         del canvas
 
 
-def _check_begun(level: int, whole: Float32 | None, levels: int, fine: bool, shape: tuple[int, ...]) -> None:
+def _check_begun(level: int, whole: Pixels | None, levels: int, fine: bool, shape: tuple[int, ...]) -> None:
     """StyleError unless a state of this level (from 0) is one of a picture of `shape` in so many levels."""
     if not 0 <= level < levels:
         raise StyleError(f"of {levels} levels there is none of number {level}")
     last = fine and level == levels - 1
-    fits = whole is not None and whole.shape == shape and whole.dtype == np.float32
+    fits = whole is not None and whole.shape == shape and whole.dtype == np.uint8
     if not (fits if last else whole is None):
         raise StyleError(f"level {level} of {levels} does not begin with this picture")
 

@@ -157,7 +157,7 @@ def test_fine_places_come_nearer_to_the_guide(kernels: PatchKernels, rng: np.ran
         restroke(photo, photo, Paintings([painting]), Strokes(detail=1.0), fine=one, kernels=kernels)
         for one in (None, fine)
     )
-    assert np.array_equal(coarse[~there], finer[~there])
+    assert np.array_equal(to_bytes(coarse)[~there], to_bytes(finer)[~there])
     target = guide.assembled(Guide(photo, photo, np.float32(1)))
     assert np.abs(finer - target)[there].mean() < 0.9 * np.abs(coarse - target)[there].mean()
     told = list(repaint(photo, photo, Paintings([painting]), fine=fine, kernels=kernels))
