@@ -80,8 +80,8 @@ def test_style_transfer_goes_downhill_with_one_bit() -> None:
         "method": "gram",
         "model": "perceptual-xnor",
         "optimizer": "sgd",
-        "size": 48,
-        "iterations": 10,
+        "size": 64,
+        "iterations": 40,
         "kernels": "numpy",
     }
     history = stylize(photo, painting, **settings).history
