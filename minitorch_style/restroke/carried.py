@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from minitorch_style.arrays import Float32
 from minitorch_style.errors import StyleError
+from minitorch_style.image.io import to_bytes
 from minitorch_style.image.resize import resized
 from minitorch_style.kernels.patches import Field, PatchKernels
 from minitorch_style.restroke.canvas import Canvas
@@ -76,7 +77,8 @@ def repaint_next(
         if canvas.size == photo.shape[:2]:
             level = replace(level, picture=canvas.picture.copy())  # sharpened in its place
             canvas.sharpen(strokes.sharpness)
-            picture = canvas.picture if picture is None or fine is None else mixed(picture, canvas.picture, fine)
+            below = None if picture is None else to_bytes(picture)  # as in a picture
+            picture = canvas.picture if below is None or fine is None else mixed(below, canvas.picture, fine)
         levels.append(level)
     assert picture is not None
     return picture, levels

@@ -39,7 +39,8 @@ def discs(count: int, seed: int = 0) -> list[Photo]:
     return photos
 
 
-@pytest.mark.parametrize("model", ["distilled", pytest.param("enet", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["distilled", "enet"])
 def test_thirty_steps_on_sixteen_pictures_lower_the_loss(model: str) -> None:
     trainer = Trainer(Options(model, sizes=[64], epochs=[30], batch=16, lr=3e-3), discs(16))
     trainer.prepare()
