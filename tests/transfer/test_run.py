@@ -217,7 +217,7 @@ def test_the_size_that_is_said_to_fit_does(network: ms.Network) -> None:
         transfer.prepare(photo[:side, :side], painting[:side, :side], gram(), network).estimate.nbytes
         for side in (64, 256)
     )
-    limit = (2 * least + needed) // 3  # too little even for tiles and a short history
+    limit = (3 * least + needed) // 4  # too little even for tiles and a short history
     with pytest.raises(SettingsError, match=r"--size \d+ or a smaller") as refusal:
         transfer.prepare(photo, painting, gram(max_memory=limit), network)
     side = int(str(refusal.value).split("--size ")[1].split()[0])
