@@ -141,6 +141,7 @@ def test_the_loss_falls(make: Make, network: Network, photo: Float32, painting: 
     assert losses[-1] < 0.9 * losses[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("make", "settings"), WAYS)
 def test_colors_come_from_the_painting(make: Make, settings: dict[str, Any]) -> None:
     """The photo is grey, the painting has no blue; seen by the network that is bundled."""

@@ -110,6 +110,7 @@ def _painted(photo: np.ndarray, paintings: Paintings, how: Strokes, kernels: Pat
         yield one
 
 
+@pytest.mark.slow
 def test_shares_of_several_paintings(kernels: PatchKernels, rng: np.random.Generator) -> None:
     paintings = [texture(rng, (130, 130)), texture(rng, (135, 140))]
     photo = texture(rng, (130, 150))
@@ -279,6 +280,7 @@ def test_the_palette_of_a_level_is_let_go_of_before_the_next_is_made(rng: np.ran
     assert len(made) == 3
 
 
+@pytest.mark.slow
 def test_the_same_bits_in_bands_of_any_size(
     kernels: PatchKernels, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:

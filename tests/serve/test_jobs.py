@@ -110,6 +110,7 @@ def test_a_job_from_upload_to_picture_and_on_to_a_larger_one(tmp_path: Path) -> 
     asked(test, tmp_path, painting=True)
 
 
+@pytest.mark.slow
 def test_stopped_discarded_and_killed_jobs(tmp_path: Path) -> None:
     long = {"preset": "gram", "settings": {"size": 96, "iterations": 500, "model": "distilled-perceptual"}}
 

@@ -39,6 +39,7 @@ def test_a_scene_begins_as_the_picture_that_its_plan_gives() -> None:
     assert np.abs(alike - expected).max() <= 0.5 / 255 + 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plan_size", [256, 40])
 def test_strokes_move_with_the_scene(finder: flow.Flow, plan_size: int) -> None:
     frames = films.pan(5, STEP, 48, 64)
@@ -125,6 +126,7 @@ def test_strokes_of_people_move_with_them(finder: flow.Flow, monkeypatch: pytest
     assert known_warping_error(together) < 0.4 * known_warping_error(alone)
 
 
+@pytest.mark.slow
 def test_strength_goes_from_the_film_to_a_bold_one() -> None:
     """How far the picture is from the film, seen at an eighth of its size, where strokes do not count."""
     frame = films.texture(1, 64, 96)
