@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from minitorch_style.kernels.patches import PatchKernels, patch_kernels
 from minitorch_style.nn.registry import architecture
 from minitorch_style.weights.hdf5 import save_weights
 from minitorch_style.weights.weights import Weights, random_weights
@@ -44,6 +45,11 @@ def rng() -> np.random.Generator:
 @pytest.fixture(scope="session")
 def shared() -> Path:
     return SHARED
+
+
+@pytest.fixture(params=["numpy", pytest.param("numba", marks=pytest.mark.jit)])
+def patches(request: pytest.FixtureRequest) -> PatchKernels:
+    return patch_kernels(request.param)
 
 
 @pytest.fixture

@@ -9,11 +9,6 @@ from minitorch_style.kernels.patches import PatchKernels, patch_kernels
 from tests import oracle
 
 
-@pytest.fixture(params=["numpy", pytest.param("numba", marks=pytest.mark.jit)])
-def patches(request: pytest.FixtureRequest) -> PatchKernels:
-    return patch_kernels(request.param)
-
-
 def pictures(rng: np.random.Generator, *shapes: tuple[int, int]) -> list[np.ndarray]:
     return [rng.random((*shape, 3), np.float32) for shape in shapes]
 

@@ -8,7 +8,6 @@ import pytest
 from minitorch_style.kernels.patches import PatchKernels
 from minitorch_style.style.matching import cosine_loss, nearest, shared_out, unit
 from tests import oracle
-from tests.kernels.test_patches import patches  # noqa: F401
 
 
 def test_units_point_away_from_the_centre(rng: np.random.Generator) -> None:
@@ -24,7 +23,7 @@ def test_units_point_away_from_the_centre(rng: np.random.Generator) -> None:
 
 @pytest.mark.parametrize("channels", [3, 24, 340])
 def test_nearest_is_the_largest_cosine(
-    patches: PatchKernels,  # noqa: F811
+    patches: PatchKernels,
     channels: int,
     rng: np.random.Generator,
 ) -> None:
@@ -38,7 +37,7 @@ def test_nearest_is_the_largest_cosine(
 
 
 def test_of_equal_keys_the_first_is_taken(
-    patches: PatchKernels,  # noqa: F811
+    patches: PatchKernels,
     rng: np.random.Generator,
 ) -> None:
     key = unit(rng.standard_normal((1, 8)).astype(np.float32), np.zeros(8, np.float32))
