@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import importlib.util
 import io
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,92 +17,11 @@ import pytest
 from PIL import Image
 
 from minitorch_style.serve.asked import allowed
-from tests.serve.conftest import EXAMPLES, browsing, chromium
-from tests.serve.test_live import serving_live
+from tests.serve.conftest import EXAMPLES
+from tests.serve.pages import Page
 from tests.serve.test_pictures import heic
 
 pytestmark = pytest.mark.slow
-
-PATIENCE = 240  # seconds; a machine may be busy
-# Pictures so small that a job takes seconds: through «more», where every setting is.
-SMALL = {"plan_size": "64", "iterations": "20"}
-
-
-class Page:
-    """What a test does with the page."""
-
-    def __init__(self, browser: Any, link: str) -> None:
-        self.browser, self.link = browser, link
-        self.open()
-
-    def open(self) -> None:
-        self.browser.get(self.link)
-        self.until(lambda: self.script("return document.body.dataset.ready"))
-
-    def script(self, text: str, *given: Any) -> Any:
-        return self.browser.execute_script(text, *given)
-
-    def __getitem__(self, id: str) -> Any:
-        return self.browser.find_element("id", id)
-
-    def css(self, selector: str) -> Any:
-        return self.browser.find_element("css selector", selector)
-
-    def click(self, selector: str) -> None:
-        seen = "const one = document.querySelector(arguments[0]); one.scrollIntoView({block: 'center'}); one.click()"
-        self.script(seen, selector)
-
-    def set(self, id: str, value: object) -> None:
-        text = """const one = document.getElementById(arguments[0]);
-            one.value = arguments[1];
-            for (const name of ["input", "change"]) one.dispatchEvent(new Event(name, {bubbles: true}))"""
-        self.script(text, id, str(value))
-
-    def until(self, there: Callable[[], Any], seconds: float = PATIENCE) -> Any:
-        end = time.monotonic() + seconds
-        while not (found := there()):
-            assert time.monotonic() < end, f"nothing after {seconds} s; the page says: {self['message'].text}"
-            time.sleep(0.1)
-        return found
-
-    def give(self, path: Path, input: str = "from-file") -> None:
-        self[input].send_keys(str(path))
-
-    def paint(self, photo: Path, painting: str = "woodblock-wave", quality: str = "instant") -> None:
-        """Gives a photo, chooses, and begins."""
-        self.give(photo)
-        self.click(f"[data-id={painting}]")
-        self.begin(quality)
-
-    def begin(self, quality: str) -> None:
-        self.click("[name=size][value='320']")
-        self.click(f"[name=quality][value={quality}]")
-        for name, value in SMALL.items():
-            self.set(f"set-{name}", value)
-        self.until(lambda: self["paint"].is_enabled())
-        self.click("#paint")
-
-    def painted(self) -> None:
-        self.until(lambda: self["play"].is_displayed())
-        self.until(lambda: self.script("return document.getElementById('result').dataset.drawn"))
-
-    def canvas(self) -> Any:
-        """(H, W, 3) as it is drawn."""
-        url = self.script("return document.getElementById('result').toDataURL('image/png')")
-        return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))).convert("RGB"))
-
-    def download(self) -> Image.Image:
-        """What the link gives."""
-        answer = httpx.get(self["download"].get_attribute("href"), timeout=60)
-        return Image.open(io.BytesIO(answer.content))
-
-    def requests(self) -> list[str]:
-        found = []
-        for entry in self.browser.get_log("performance"):
-            message = json.loads(entry["message"])["message"]
-            if message["method"] == "Network.requestWillBeSent":
-                found.append(message["params"]["request"]["url"])
-        return found
 
 
 @pytest.fixture
@@ -375,61 +293,6 @@ def test_everything_has_a_name_and_contrast(page: Page) -> None:
         ],
     )
     assert len(ratios) == 6 and all(ratio >= 4.5 for _, _, ratio in ratios), ratios
-
-
-@pytest.mark.parametrize("source", ["camera", "video"])
-def test_live_by_camera_or_video(tmp_path: Path, source: str) -> None:
-    """With a painter that inverts, and Chromium's own camera: a green field with a lighter, turning mark."""
-    webdriver = pytest.importorskip("selenium.webdriver")
-    found = chromium()
-    if found is None:
-        pytest.skip("no Chromium with its driver here (Debian: chromium, chromium-driver)")
-    camera = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
-    with serving_live(tmp_path) as (link, app), browsing(webdriver, *found, flags=camera) as browser:
-        page = Page(browser, link.replace("ws", "http").removesuffix("live"))
-        assert page["live-box"].is_displayed()
-        page.click("#live-camera")
-        assert "Choose a painting" in page["message"].text
-        page.click("[data-id=ink-wash]")
-        if source == "camera":
-            page.click("#live-camera")
-        else:
-            page["from-video"].send_keys(str(_film(page, tmp_path)))
-        drawn = "return Number(document.getElementById('live-shown').dataset.frames ?? 0)"
-        page.until(lambda: page.script(drawn) > 5)
-        corner = """const context = document.getElementById('live-shown').getContext('2d');
-            return [...context.getImageData(20, 100, 1, 1).data.slice(0, 3)]"""
-        before = page.script(corner)
-        page.click("[data-id=ink-wash]")
-        page.click("[data-id=mosaic]")  # as it is
-        page.until(lambda: np.abs(np.add(page.script(corner), before) - 255).max() < 25)
-        page.until(lambda: "pictures a second" in page["live-state"].text)
-        page.click("#live-stop")
-        page.until(lambda: not app.queue.processor.locked())
-        assert page["empty"].is_displayed() and not page["living"].is_displayed() and not page["message"].text
-        assert not [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
-
-
-def _film(page: Page, folder: Path) -> Path:
-    """Two seconds of red, made by the browser."""
-    text = """const done = arguments[0], canvas = document.createElement("canvas");
-        canvas.width = 160; canvas.height = 120;
-        const context = canvas.getContext("2d");
-        const timer = setInterval(() => {
-            context.fillStyle = "rgb(180, 40, 60)"; context.fillRect(0, 0, 160, 120);
-        }, 30);
-        const recorder = new MediaRecorder(canvas.captureStream(30)), parts = [];
-        recorder.ondataavailable = (event) => parts.push(event.data);
-        recorder.onstop = async () => {
-            clearInterval(timer);
-            const bytes = new Uint8Array(await new Blob(parts).arrayBuffer());
-            done(btoa(String.fromCharCode(...bytes)));
-        };
-        recorder.start();
-        setTimeout(() => recorder.stop(), 2000)"""
-    path = folder / "film.webm"
-    path.write_bytes(base64.b64decode(page.browser.execute_async_script(text)))
-    return path
 
 
 def test_a_heic_is_shown_though_no_browser_here_can(page: Page, tmp_path: Path) -> None:
