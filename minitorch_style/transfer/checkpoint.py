@@ -29,7 +29,7 @@ from minitorch_style.files import atomic_write, check_readable
 from minitorch_style.style.objective import Terms
 from minitorch_style.transfer.descent import Descent
 from minitorch_style.transfer.events import Event, Iterated, Iteration, StageEnded
-from minitorch_style.transfer.job import Job
+from minitorch_style.transfer.job import Job, scratch_bytes
 from minitorch_style.transfer.settings import Settings
 from minitorch_style.values import from_arrays, to_arrays
 
@@ -156,9 +156,8 @@ def load_checkpoint(path: str | os.PathLike[str], job: Job) -> Checkpoint:
     if about.get("digest") != digest(job):
         raise ResumeError(f"{path}: the photo, a painting or the network is not the one it was made with any more")
     with _opened(path) as file:
-        descents = [stage for stage in job.stages if isinstance(stage, Descent)]
-        limit = job.estimate.nbytes + MOST_BESIDES + max((stage.scratch_bytes for stage in descents), default=0)
-        scratch = next((stage.scratch for stage in descents if stage.on_disk), None)
+        limit = job.estimate.nbytes + MOST_BESIDES + scratch_bytes(job.stages)
+        scratch = next((stage.scratch for stage in job.stages if isinstance(stage, Descent) and stage.on_disk), None)
         arrays = {}
         for name in (entry.filename.removesuffix(".npy") for entry in file.infolist()):
             arrays[name] = _array(file, name, limit, scratch if name == HISTORY else None)

@@ -128,7 +128,7 @@ def prepare(
     mask = _mask(settings, photo)
     stages = _stages(network, photo, lent, settings, start, mask, limit, hire)
     if settings.scratch is not None:
-        Scratch(settings.scratch).require(max(stage.scratch_bytes for stage in stages if isinstance(stage, Descent)))
+        Scratch(settings.scratch).require(scratch_bytes(stages))
     if client is not None:
         _require_workers(client, stages)
     estimates = tuple(stage.estimate() for stage in stages)
@@ -231,6 +231,11 @@ def _mask(settings: Settings, photo: Picture) -> Float32 | None:
     if not np.any(mask > 0.5):
         raise SettingsError(f"{SEGMENTER} finds no {settings.region} in this photo: there is nothing to paint")
     return mask
+
+
+def scratch_bytes(stages: Sequence[Stage]) -> int:
+    """What is on the disk, at most, of what optimizers remember: one stage's at a time."""
+    return max((stage.scratch_bytes for stage in stages if isinstance(stage, Descent)), default=0)
 
 
 def _stages(
